@@ -1,0 +1,67 @@
+#pragma once
+
+#include <pyrsia/error.hpp>
+#include <pyrsia/multiaddr.hpp>
+#include <pyrsia/nat.hpp>
+#include <pyrsia/peer_id.hpp>
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace pyrsia {
+
+/// A peer asked us to dial it back, or that probe ended. The original's AutoNAT InboundProbe.
+struct InboundProbe {
+  enum class Stage { request, response, error };
+  PeerId peer;
+  Stage stage = Stage::request;
+  std::vector<Multiaddr> addresses;  ///< request: what we will dial; response: what answered.
+  std::string reason;                ///< error: in words.
+};
+
+/// A probe of our own. The original's AutoNAT OutboundProbe.
+struct OutboundProbe {
+  enum class Stage { request, response, error };
+  std::optional<PeerId> server;  ///< None if no server was known.
+  Stage stage = Stage::request;
+  std::optional<Multiaddr> address;  ///< response: the address that was reached.
+  std::string reason;                ///< error: in words.
+};
+
+/// The original's AutoNAT StatusChanged.
+struct StatusChanged {
+  Reachability old_status = Reachability::unknown;
+  Reachability new_status = Reachability::unknown;
+  std::optional<Multiaddr> address;  ///< If reachable.
+  std::string reason;
+};
+
+struct Listening {
+  Multiaddr address;
+};
+struct PeerConnected {
+  PeerId peer;
+  Multiaddr address;
+};
+struct PeerDisconnected {
+  PeerId peer;
+  Error reason;
+};
+/// One step of joining the network: fetching the status document, dialing a boot peer, or why that
+/// failed. `text` is one clear line.
+struct BootstrapProgress {
+  enum class Stage { fetching, found, connecting, connected, failed, waiting };
+  Stage stage = Stage::fetching;
+  std::string text;
+};
+/// Fully connected: a boot node that we are connected to sent us an inbound probe request.
+struct Connected {
+  PeerId peer;
+};
+
+using HostEvent = std::variant<InboundProbe, OutboundProbe, StatusChanged, Listening, PeerConnected,
+                               PeerDisconnected, BootstrapProgress, Connected>;
+
+}  // namespace pyrsia

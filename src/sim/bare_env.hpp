@@ -1,0 +1,35 @@
+#pragma once
+
+#include "sim/world.hpp"
+
+namespace pyrsia::sim {
+
+/// An Env with virtual time and no network: every network call fails.
+class BareEnv : public Env {
+ public:
+  explicit BareEnv(World& world) : world_(world) {}
+
+  asio::any_io_executor executor() override { return world_.executor(); }
+  TimePoint now() const override { return world_.now(); }
+  WallTime wall_now() const override;
+  TimerQueue& timers() override { return world_.timers(); }
+  void random(std::span<std::uint8_t> out) override;
+
+  Result<std::unique_ptr<TcpListener>> tcp_listen(const Endpoint& local,
+                                                  const TcpListenOptions& options) override;
+  Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) override;
+  std::vector<InterfaceAddress> interface_addresses() override { return {}; }
+  Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
+  Task<std::vector<std::string>> resolve_txt(std::string name) override;
+  Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
+  Task<> run_blocking(std::function<void()> work) override;
+
+ protected:
+  World& world() { return world_; }
+
+ private:
+  World& world_;
+};
+
+}  // namespace pyrsia::sim

@@ -1,0 +1,40 @@
+/// Agreement on the protocol of a connection or stream.
+/// Spec: libp2p/specs, connections, "multistream-select" 1.0.0.
+#pragma once
+
+#include "runtime/env.hpp"
+
+#include <pyrsia/stream.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyrsia::wire {
+
+inline constexpr std::string_view kMultistream = "/multistream/1.0.0";
+/// Longest line that we accept, in bytes with its newline.
+inline constexpr std::size_t kMaxLineBytes = 1024;
+/// Most proposals of one negotiation that we answer.
+inline constexpr int kMaxProposals = 64;
+
+/// The initiator's side: proposes in order, returns what the peer took. Header and first proposal
+/// go out in one write. Reads no byte beyond the answer. Errors: `Errc::not_supported` if all are
+/// refused, `Errc::malformed`, `Errc::too_large`, `Errc::protocol_violation`, those of the stream.
+Task<std::string> propose(Stream& stream, std::vector<std::string> protocols);
+
+/// The responder's side: takes the first proposal for which `is_supported` is true. Sends its
+/// header without waiting. Reads no byte beyond the proposal. `supported` is only for `ls`.
+/// Errors: as propose(); `Errc::not_supported` when the peer gives up or after kMaxProposals.
+Task<std::string> answer(Stream& stream, std::function<bool(std::string_view)> is_supported,
+                         std::vector<std::string> supported);
+
+/// The initiator's side without waiting: the proposal goes out with the first write (or read), the
+/// answer is checked by the first read, whose error then may also be one of propose().
+/// close_write() and destruction follow the spec's rule for an answer not yet read: they send what
+/// is pending at once.
+std::unique_ptr<Stream> propose_lazily(std::unique_ptr<Stream> stream, std::string protocol);
+
+}  // namespace pyrsia::wire
