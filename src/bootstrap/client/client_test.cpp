@@ -44,7 +44,7 @@ class ScriptedWeb : public sim::BareEnv {
     std::string body;
     int status = 200;
     Errc error{};  ///< If set: the failure instead.
-    std::string detail;
+    std::string detail = "";
   };
 
   using sim::BareEnv::BareEnv;

@@ -59,19 +59,19 @@ Result<Multiaddr> read_entry(const json::value& value, std::string& problem) {
   if (!address) {
     const auto prefix = before_peer(text);
     const bool is_peer_wrong = prefix.size() < text.size() && Multiaddr::parse(prefix);
-    problem = quoted(text) + (is_peer_wrong ? " ends in an invalid hash for a peer id after /p2p"
-                                            : " is not a multiaddr");
+    problem = in_quotes(text) + (is_peer_wrong ? " ends in an invalid hash for a peer id after /p2p"
+                                               : " is not a multiaddr");
     return Errc::malformed;
   }
   const auto peer = address->peer_id();
   if (!peer) {
-    problem = quoted(text) + " has no peer id at its end: expected /p2p/<id>";
+    problem = in_quotes(text) + " has no peer id at its end: expected /p2p/<id>";
     return Errc::malformed;
   }
   // Old peers double the suffix: .../p2p/X/p2p/X.
   const auto bare = address->without_peer();
   if (bare.empty()) {
-    problem = quoted(text) + " has no address before /p2p";
+    problem = in_quotes(text) + " has no address before /p2p";
     return Errc::malformed;
   }
   return bare.with_peer(*peer);
@@ -191,7 +191,7 @@ Result<StatusDocument> read_status(std::string_view text, std::vector<std::strin
   return document;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text.substr(0, kMaxQuotedCharacters)) {

@@ -42,6 +42,6 @@ Result<StatusDocument> read_status(std::string_view text, std::vector<std::strin
 
 /// `text` in quotation marks, for a message: cut to 80 characters, control characters and bytes
 /// outside ASCII written as \xNN.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace pyrsia::bootstrap

@@ -136,8 +136,8 @@ TEST(StatusDocument, TooLongOrTooDeepIsRefused) {
 }
 
 TEST(StatusDocument, QuotedTextCannotForgeALogLine) {
-  EXPECT_EQ(quoted("a\nb\"\xff"), "\"a\\x0ab\\x22\\xff\"");
-  EXPECT_EQ(quoted(std::string(100, 'x')), "\"" + std::string(80, 'x') + "...\"");
+  EXPECT_EQ(in_quotes("a\nb\"\xff"), "\"a\\x0ab\\x22\\xff\"");
+  EXPECT_EQ(in_quotes(std::string(100, 'x')), "\"" + std::string(80, 'x') + "...\"");
 }
 
 }  // namespace
