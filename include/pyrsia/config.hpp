@@ -21,7 +21,7 @@ struct AutonatConfig {
   Duration retry_interval = std::chrono::seconds(10);    ///< While not settled.
   Duration refresh_interval = std::chrono::seconds(30);  ///< Once settled.
   Duration probe_timeout = std::chrono::seconds(30);     ///< One whole exchange, as a client.
-  Duration dial_back_budget = std::chrono::seconds(12);  ///< All dials of one request, as a server.
+  Duration dial_back_budget = std::chrono::seconds(6);  ///< All dials of one request, as a server.
   std::size_t requests_per_period = 30;                  ///< Accepted of all clients.
   std::size_t requests_of_one_peer_per_period = 3;
   Duration period = std::chrono::seconds(1);
