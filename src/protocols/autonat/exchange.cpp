@@ -1,5 +1,6 @@
 #include "protocols/autonat/exchange.hpp"
 
+#include "wire/finish.hpp"
 #include "wire/frame.hpp"
 
 namespace pyrsia::autonat {
@@ -20,7 +21,7 @@ Task<Dial> receive_request(Stream& stream) {
 Task<> respond(Stream& stream, DialResponse response) {
   const auto bytes = encode(response);
   PYRSIA_CO_TRY(co_await wire::write_frame(stream, bytes));
-  co_return co_await stream.close_write();
+  co_return co_await wire::finish(stream);
 }
 
 }  // namespace pyrsia::autonat

@@ -19,7 +19,8 @@ Task<DialResponse> request(Stream& stream, Dial dial);
 /// The server's side, first half. Errors: those of decode_dial() and of the stream.
 Task<Dial> receive_request(Stream& stream);
 
-/// The server's side, second half; ends our side. Errors: those of the stream.
+/// The server's side, second half; waits until the client has ended the stream. Errors: those of
+/// wire::finish() and of the stream.
 Task<> respond(Stream& stream, DialResponse response);
 
 }  // namespace pyrsia::autonat

@@ -42,7 +42,7 @@ TEST(AutonatWire, DialIsTheOriginalsToTheByte) {
 
   EXPECT_EQ(vector.size(), 0x38u);
   EXPECT_EQ(encode(dial), vector);
-  EXPECT_EQ(decode_dial(vector), dial);
+  EXPECT_EQ(decode_dial(vector).value(), dial);
 }
 
 TEST(AutonatWire, OkIsTheOriginalsToTheByte) {
@@ -52,7 +52,7 @@ TEST(AutonatWire, OkIsTheOriginalsToTheByte) {
 
   EXPECT_EQ(vector.size(), 0x39u);
   EXPECT_EQ(encode(response), vector);
-  EXPECT_EQ(decode_response(vector), response);
+  EXPECT_EQ(decode_response(vector).value(), response);
 }
 
 TEST(AutonatWire, ErrorsAreTheOriginalsToTheByte) {
@@ -63,9 +63,9 @@ TEST(AutonatWire, ErrorsAreTheOriginalsToTheByte) {
   const DialResponse refused_response{Status::dial_refused, "no dialable addresses", {}};
 
   EXPECT_EQ(encode(failed_response), failed);
-  EXPECT_EQ(decode_response(failed), failed_response);
+  EXPECT_EQ(decode_response(failed).value(), failed_response);
   EXPECT_EQ(encode(refused_response), refused);
-  EXPECT_EQ(decode_response(refused), refused_response);
+  EXPECT_EQ(decode_response(refused).value(), refused_response);
 }
 
 TEST(AutonatWire, OneUnparsableAddressSpoilsNoOther) {

@@ -1,5 +1,6 @@
 #include "protocols/identify/exchange.hpp"
 
+#include "wire/finish.hpp"
 #include "wire/frame.hpp"
 
 namespace pyrsia::identify {
@@ -13,7 +14,7 @@ constexpr std::size_t kReadBytes = 1024;
 
 Task<> send(Stream& stream, Bytes message) {
   PYRSIA_CO_TRY(co_await wire::write_frame(stream, message));
-  co_return co_await stream.close_write();
+  co_return co_await wire::finish(stream);
 }
 
 Task<Message> receive(Stream& stream) {
@@ -28,6 +29,8 @@ Task<Message> receive(Stream& stream) {
     if (read && *read > 0) continue;
     const bool is_dropped = !read && (read.error() == Errc::closed || read.error() == Errc::reset);
     if (!read && !(is_dropped && is_whole(bytes))) co_return read.error();
+    // The peer has said all: whether it hears our end is no concern of ours.
+    if (!is_dropped) static_cast<void>(co_await stream.close_write());
     co_return decode(bytes);
   }
 }

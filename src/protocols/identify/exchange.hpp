@@ -15,13 +15,13 @@ inline constexpr std::string_view kProtocol = "/ipfs/id/1.0.0";
 /// Whoever opens the stream sends.
 inline constexpr std::string_view kPushProtocol = "/ipfs/id/push/1.0.0";
 
-/// Sends `message`, already encoded, as one message and ends our side.
-/// Errors: those of the stream. No time limit of its own.
+/// Sends `message`, already encoded, as one message, and waits until the peer has ended the stream.
+/// Errors: those of wire::finish() and of the stream. No time limit of its own.
 Task<> send(Stream& stream, Bytes message);
 
-/// Reads all messages until the peer ends its side. A stream that breaks right after a whole
-/// message counts as ended: some peers drop it instead of closing it.
-/// Errors: those of decode() and of the stream. No time limit of its own.
+/// Reads all messages until the peer ends its side, then ends ours. A stream that breaks right
+/// after a whole message counts as ended: some peers drop it instead of closing it. Errors: those
+/// of decode() and of the stream. No time limit of its own.
 Task<Message> receive(Stream& stream);
 
 }  // namespace pyrsia::identify

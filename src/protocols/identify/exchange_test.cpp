@@ -3,6 +3,7 @@
 #include "runtime/timeout.hpp"
 #include "sim/pipe.hpp"
 #include "sim/world.hpp"
+#include "wire/finish.hpp"
 #include "wire/frame.hpp"
 
 #include <gtest/gtest.h>
@@ -23,7 +24,7 @@ Message sample() {
 Task<> send_many(Stream& stream, int count) {
   const auto bytes = encode(sample());
   for (int i = 0; i < count; ++i) PYRSIA_CO_TRY(co_await wire::write_frame(stream, bytes));
-  co_return co_await stream.close_write();
+  co_return co_await wire::finish(stream);
 }
 
 Task<> send_and_drop(Stream& stream, Bytes bytes) {
@@ -31,7 +32,7 @@ Task<> send_and_drop(Stream& stream, Bytes bytes) {
   co_return ok;
 }
 
-TEST(IdentifyExchange, TakesOneWayTrip) {
+TEST(IdentifyExchange, EndsAtBothSidesAfterOneRoundTrip) {
   sim::World world;
   auto [a, b] = sim::make_pipe(world.env(), {.one_way_delay = 25ms, .max_read_bytes = 1});
 
@@ -39,7 +40,7 @@ TEST(IdentifyExchange, TakesOneWayTrip) {
 
   ASSERT_TRUE(sent && received) << received.error();
   EXPECT_EQ(*received, sample());
-  EXPECT_EQ(world.now(), TimePoint(25ms));
+  EXPECT_EQ(world.now(), TimePoint(50ms));  // The message, and the reader's end.
 }
 
 TEST(IdentifyExchange, ReadsTheStyleOfManyMessages) {
