@@ -43,14 +43,13 @@ const (
 type object = map[string]any
 
 type command struct {
-	ID        int      `json:"id"`
-	Cmd       string   `json:"cmd"`
-	Address   string   `json:"address"`
-	Peer      string   `json:"peer"`
-	Protocol  string   `json:"protocol"`
-	Count     int      `json:"count"`
-	Bytes     int64    `json:"bytes"`
-	Addresses []string `json:"addresses"`
+	ID       int    `json:"id"`
+	Cmd      string `json:"cmd"`
+	Address  string `json:"address"`
+	Peer     string `json:"peer"`
+	Protocol string `json:"protocol"`
+	Count    int    `json:"count"`
+	Bytes    int64  `json:"bytes"`
 }
 
 var printLock sync.Mutex
@@ -137,7 +136,7 @@ func newNode(listen, announce multi, seed byte, server bool) (*node, error) {
 	}
 	if server {
 		options = append(options, libp2p.EnableNATService(), libp2p.ForceReachabilityPublic(),
-			libp2p.AutoNATServiceRateLimit(0, 0, time.Minute))
+			libp2p.AutoNATServiceRateLimit(1000, 1000, time.Minute))
 	}
 	h, err := libp2p.New(options...)
 	if err != nil {
@@ -337,18 +336,8 @@ func (n *node) reset(ctx context.Context, id peer.ID) object {
 	return object{"ok": true}
 }
 
-func (n *node) autonat(ctx context.Context, id peer.ID, claimed []string) object {
-	list, err := addresses(claimed)
-	if err != nil {
-		return failure(err)
-	}
-	ask := func() []ma.Multiaddr {
-		if len(list) > 0 {
-			return list
-		}
-		return n.host.Addrs()
-	}
-	err = autonat.NewAutoNATClient(n.host, ask, nil).DialBack(ctx, id)
+func (n *node) autonat(ctx context.Context, id peer.ID) object {
+	err := autonat.NewAutoNATClient(n.host, nil, nil).DialBack(ctx, id)
 	var answer autonat.Error
 	switch {
 	case err == nil:
@@ -390,7 +379,7 @@ func (n *node) run(c command) object {
 	case "reset":
 		return n.reset(ctx, id)
 	case "autonat":
-		return n.autonat(ctx, id, c.Addresses)
+		return n.autonat(ctx, id)
 	case "disconnect":
 		if err := n.host.Network().ClosePeer(id); err != nil {
 			return failure(err)

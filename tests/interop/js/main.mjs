@@ -151,6 +151,9 @@ const node = await createLibp2p({
   }
 })
 
+// Public addresses that nobody has verified yet are missing from getMultiaddrs().
+const listening = () => node.components.transportManager.getAddrs().map(a => a.decapsulate('/p2p'))
+
 const connectionTo = peer => {
   const open = node.getConnections(peerIdFromString(peer)).find(c => c.status === 'open')
   if (open == null) throw new Error('not connected')
@@ -165,7 +168,7 @@ async function probe (peer) {
   const stream = await connectionTo(peer).newStream(kAutonat, { signal: AbortSignal.timeout(kExchangeTimeout) })
   try {
     const messages = pbStream(stream).pb(Message)
-    const addrs = node.getMultiaddrs().map(a => a.decapsulate('/p2p').bytes)
+    const addrs = [...listening(), ...flags.announce.map(a => multiaddr(a))].map(a => a.bytes)
     const options = { signal: AbortSignal.timeout(kExchangeTimeout) }
     const dial = { peer: { id: node.peerId.toMultihash().bytes, addrs } }
     await messages.write({ type: Message.MessageType.DIAL, dial }, options)
@@ -240,11 +243,7 @@ node.addEventListener('connection:open', ({ detail: c }) => emit({
 }))
 node.addEventListener('connection:close', ({ detail: c }) => emit({ event: 'disconnected', peer: c.remotePeer.toString() }))
 await node.handle(kEcho, serveEcho, kManyStreams)
-emit({
-  event: 'listening',
-  peer: node.peerId.toString(),
-  addresses: flags.listen.length > 0 ? node.getMultiaddrs().map(a => a.decapsulate('/p2p').toString()) : []
-})
+emit({ event: 'listening', peer: node.peerId.toString(), addresses: listening().map(String) })
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, cmd, ...rest } = JSON.parse(line)
