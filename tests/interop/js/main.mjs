@@ -20,7 +20,7 @@ const { autoNAT } = await import('@libp2p/autonat')
 const { generateKeyPairFromSeed } = await import('@libp2p/crypto/keys')
 const { peerIdFromString } = await import('@libp2p/peer-id')
 const { pbStream } = await import('@libp2p/utils')
-const { multiaddr } = await import('@multiformats/multiaddr')
+const { CODE_P2P, multiaddr } = await import('@multiformats/multiaddr')
 // The library has no call "probe once", so `autonat` uses its codec, which it does not export by name.
 const { Message } = await import(new URL('./node_modules/@libp2p/autonat/dist/src/pb/index.js', import.meta.url))
 
@@ -152,7 +152,7 @@ const node = await createLibp2p({
 })
 
 // Public addresses that nobody has verified yet are missing from getMultiaddrs().
-const listening = () => node.components.transportManager.getAddrs().map(a => a.decapsulate('/p2p'))
+const listening = () => node.components.transportManager.getAddrs().map(a => a.decapsulateCode(CODE_P2P))
 
 const connectionTo = peer => {
   const open = node.getConnections(peerIdFromString(peer)).find(c => c.status === 'open')

@@ -47,21 +47,23 @@ fn pattern() -> Vec<u8> {
     (0..PATTERN_BYTES).map(|_| next()).collect()
 }
 
-pub async fn serve(mut incoming: IncomingStreams) {
+pub async fn serve_all(mut incoming: IncomingStreams) {
     while let Some((peer, stream)) = incoming.next().await {
-        tokio::spawn(async move {
-            let mut count = 0;
-            let served = timeout(ECHO_TIMEOUT, serve_one(stream, &mut count)).await;
-            let peer = peer.to_string();
-            let line = match served.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(sum) => json!({"event": "served", "peer": peer, "bytes": count, "sum": sum}),
-                Err(e) => json!({"event": "stream_failed", "peer": peer, "bytes": count,
-                    "reset": e.kind() == io::ErrorKind::ConnectionReset || e.kind() == io::ErrorKind::BrokenPipe,
-                    "error": e.to_string()}),
-            };
-            println!("{line}");
-        });
+        tokio::spawn(serve(peer, stream));
     }
+}
+
+pub async fn serve(peer: PeerId, stream: Stream) {
+    let mut count = 0;
+    let served = timeout(ECHO_TIMEOUT, serve_one(stream, &mut count)).await;
+    let peer = peer.to_string();
+    let line = match served.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(sum) => json!({"event": "served", "peer": peer, "bytes": count, "sum": sum}),
+        Err(e) => json!({"event": "stream_failed", "peer": peer, "bytes": count,
+            "reset": e.kind() == io::ErrorKind::ConnectionReset || e.kind() == io::ErrorKind::BrokenPipe,
+            "error": e.to_string()}),
+    };
+    println!("{line}");
 }
 
 async fn serve_one(mut stream: Stream, count: &mut u64) -> io::Result<u32> {

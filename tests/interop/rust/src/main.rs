@@ -1,6 +1,7 @@
 //! A rust-libp2p node that does what it is told on standard input; see ../README.md.
 
 mod echo;
+mod echo_server;
 
 use std::{collections::HashMap, error::Error, time::Duration};
 
@@ -28,6 +29,7 @@ struct Behaviour {
     ping: ping::Behaviour,
     autonat: autonat::Behaviour,
     stream: stream::Behaviour,
+    echo_server: echo_server::Behaviour,
 }
 
 struct Ping {
@@ -117,7 +119,7 @@ impl Node {
         let name = command["protocol"].as_str().ok_or("no protocol")?.to_owned();
         let protocol = StreamProtocol::try_from_owned(name)?;
         let incoming = self.swarm.behaviour().stream.new_control().accept(protocol)?;
-        tokio::spawn(echo::serve(incoming));
+        tokio::spawn(echo::serve_all(incoming));
         // Each connection notices the new protocol and pushes by itself.
         self.reply(id, json!({"ok": true}));
         Ok(())
@@ -293,6 +295,7 @@ fn swarm(flags: &Flags) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(250))),
             autonat: autonat::Behaviour::new(key.public().to_peer_id(), autonat),
             stream: stream::Behaviour::new(),
+            echo_server: echo_server::Behaviour,
         })?
         .with_swarm_config(|c| {
             c.with_idle_connection_timeout(FAR_AWAY)
@@ -325,9 +328,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let flags = flags()?;
     let mut swarm = swarm(&flags)?;
     listen(&mut swarm, &flags).await?;
-    let protocol = StreamProtocol::new(echo::PROTOCOL);
-    let incoming = swarm.behaviour().stream.new_control().accept(protocol)?;
-    tokio::spawn(echo::serve(incoming));
     let (replies, mut ready) = mpsc::unbounded_channel();
     let mut node = Node {
         swarm,
