@@ -6,7 +6,7 @@
 
 #include <filesystem>
 #include <memory>
-#include <string>
+#include <span>
 
 namespace pyrsia {
 
@@ -20,7 +20,8 @@ class PublicKey {
   /// RSA DER SubjectPublicKeyInfo (RSA 2048 to 8192 bits, ECDSA on P-256).
   /// Errors: `Errc::malformed`, `Errc::not_supported` (type, curve or size).
   static Result<PublicKey> make(KeyType type, BytesView data);
-  /// From the PublicKey message. Errors: as make().
+  /// From the PublicKey message in its deterministic form, the only one that is read.
+  /// Errors: as make().
   static Result<PublicKey> from_protobuf(BytesView message);
 
   KeyType type() const { return type_; }
@@ -37,6 +38,7 @@ class PublicKey {
 
   KeyType type_;
   Bytes data_;
+  friend class KeyPair;
 };
 
 /// A key pair. Copies share the key; the secret is wiped when the last one goes.
@@ -46,7 +48,8 @@ class KeyPair {
   static KeyPair generate();
   /// From a 32-byte Ed25519 seed.
   static KeyPair from_seed(std::span<const std::uint8_t, 32> seed);
-  /// From the PrivateKey message, of any type. Errors: `Errc::malformed`, `Errc::not_supported`.
+  /// From the PrivateKey message, of any type: Ed25519 64 bytes (or the old 96), secp256k1 32,
+  /// ECDSA SEC 1 DER, RSA PKCS#1 DER. Errors: `Errc::malformed`, `Errc::not_supported`.
   static Result<KeyPair> from_protobuf(BytesView message);
   /// Reads the original node's key file: 64 bytes, Ed25519 seed and public key. The two halves
   /// must agree. Errors: `Errc::not_found`, `Errc::permission_denied`, `Errc::malformed` (size or
@@ -55,8 +58,12 @@ class KeyPair {
 
   /// Writes an Ed25519 key as load() reads it, mode 0600; directories are made. Never
   /// overwrites. Errors: `Errc::already_exists`, `Errc::permission_denied`, `Errc::disk_full`,
-  /// `Errc::io_failed`, `Errc::not_supported` (not Ed25519).
+  /// `Errc::not_found` (a file where a directory belongs), `Errc::io_failed`,
+  /// `Errc::not_supported` (not Ed25519).
   Result<> save(const std::filesystem::path& file) const;
+  /// True if `file` exists and its mode lets others than its owner read or write it: the program
+  /// that loads it should say so.
+  static bool is_readable_by_others(const std::filesystem::path& file);
 
   const PublicKey& public_key() const;
   PeerId peer_id() const { return public_key().peer_id(); }

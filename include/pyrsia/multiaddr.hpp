@@ -63,9 +63,11 @@ class Multiaddr {
   };
 
   Multiaddr() = default;
-  /// Errors: `Errc::malformed` (also for an unknown protocol or an empty address),
-  /// `Errc::too_large`.
+  /// Reads what to_string() writes, and other spellings of it: `/ipfs/`, CIDs, capitals in IPv6,
+  /// one slash at the end. Errors: `Errc::malformed` (also for an unknown protocol or an empty
+  /// address), `Errc::too_large`.
   static Result<Multiaddr> parse(std::string_view text);
+  /// Every varint in its shortest form. Errors: as parse().
   static Result<Multiaddr> from_bytes(BytesView bytes);
   /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…".
   static Multiaddr tcp(const Endpoint& endpoint);
@@ -79,7 +81,7 @@ class Multiaddr {
 
   /// The last `/p2p` component's peer, if the address ends in one.
   std::optional<PeerId> peer_id() const;
-  /// The same address with `/p2p/<peer>` at its end. Not added if it already ends so.
+  /// The same address with `/p2p/<peer>` at its end, in place of any peer that it ends in.
   Multiaddr with_peer(const PeerId& peer) const;
   /// Without any `/p2p/…` at its end (also a doubled one, which old peers send).
   Multiaddr without_peer() const;
@@ -88,16 +90,16 @@ class Multiaddr {
 
   /// The IP address in front, if it begins with one (an ip6zone before it is skipped).
   std::optional<IpAddress> ip() const;
-  /// The endpoint, if it begins with ip/tcp or ip/udp.
+  /// The endpoint, if it begins with ip/tcp or ip/udp (an ip6zone before them is skipped).
   std::optional<Endpoint> endpoint() const;
   /// The port of the first tcp or udp component.
   std::optional<std::uint16_t> port() const;
-  /// The name and family (`dns`, `dns4`, `dns6`, `dnsaddr`) in front, if it begins with one.
+  /// The name in front, if it begins with one (`dns`, `dns4`, `dns6`, `dnsaddr`).
   std::optional<std::string> dns_name() const;
-  /// True for exactly ip/tcp (any `/p2p` at the end left out of account).
+  /// True for exactly ip/tcp, without a zone (any `/p2p` at the end left out of account).
   bool is_plain_tcp() const;
   bool is_relayed() const { return has(Protocol::p2p_circuit); }
-  /// The same with the IP or name in front replaced by `ip`. The address has one in front.
+  /// The same with the IP (and its zone) or name in front replaced by `ip`. The address has one.
   Multiaddr with_ip(const IpAddress& ip) const;
   /// The same with the first tcp or udp port replaced.
   Multiaddr with_port(std::uint16_t port) const;

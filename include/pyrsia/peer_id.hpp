@@ -15,7 +15,7 @@ namespace pyrsia {
 /// Ed25519 ids are 38 bytes (identity hash), RSA and ECDSA ids 34 (sha2-256).
 class PeerId {
  public:
-  /// From multihash bytes. Errors: `Errc::malformed` unless it is an identity hash of at most
+  /// From multihash bytes. Errors: `Errc::malformed` unless it is an identity hash of 1 to
   /// 42 bytes or a sha2-256 hash.
   static Result<PeerId> from_bytes(BytesView multihash);
   /// From base58btc ("12D3KooW…", "Qm…") or a CIDv1 of codec libp2p-key (0x72) in any of base16,

@@ -31,12 +31,15 @@ Result<Envelope> open_envelope(BytesView message, std::string_view domain, Bytes
 struct PeerRecord {
   PeerId peer;
   std::uint64_t sequence = 0;
-  std::vector<Multiaddr> addresses;  ///< Without `/p2p` at the end. Unparsable ones are left out.
+  /// Without `/p2p` at the end. Unparsable ones and those of another peer are left out.
+  std::vector<Multiaddr> addresses;
 };
-/// The record, signed, as an Envelope message.
+/// The record, signed, as an Envelope message. `/p2p` at the end of an address is left out, as are
+/// addresses after the first kMaxRecordAddresses.
 Bytes seal_peer_record(const KeyPair& key, std::uint64_t sequence,
                        const std::vector<Multiaddr>& addresses);
-/// Errors: those of open_envelope(), and `Errc::wrong_peer` if the signer is not the record's peer.
+/// Errors: those of open_envelope(), `Errc::too_large` (over kMaxRecordAddresses), and
+/// `Errc::wrong_peer` if the signer is not the record's peer.
 Result<PeerRecord> open_peer_record(BytesView message);
 
 }  // namespace pyrsia::crypto

@@ -1,5 +1,6 @@
 /// The one table of special-purpose addresses: who may be told an address, and who can use it.
-/// Sources: IANA special-purpose address registries (RFC 6890 and updates).
+/// Sources: IANA special-purpose address registries (RFC 6890 and updates), of DNS names RFC 6761
+/// and updates.
 #pragma once
 
 #include <pyrsia/ip.hpp>
@@ -12,7 +13,7 @@ namespace pyrsia {
 
 /// Ordered: each class can be reached from less of the world than the next.
 enum class AddressClass {
-  unusable,     ///< Unspecified, multicast, documentation, reserved, broadcast, relayed nonsense.
+  unusable,     ///< Unspecified, multicast, documentation, reserved, broadcast, relayed.
   loopback,     ///< 127.0.0.0/8, ::1, localhost
   link_local,   ///< 169.254.0.0/16, fe80::/10
   private_use,  ///< RFC 1918, fc00::/7, 100.64.0.0/10 (CGNAT), .local names
@@ -28,12 +29,13 @@ class AddressClassifier {
   /// `private_use` in a LAN, `loopback` on one machine.
   explicit AddressClassifier(AddressClass scope = AddressClass::global) : scope_(scope) {}
 
-  /// A network that counts as global whatever the table says: for labs.
+  /// A network that counts as global whatever the table says: for labs. `bits` as IpAddress::is_in.
   void treat_as_global(const IpAddress& network, unsigned bits);
 
   AddressClass classify(const IpAddress& ip) const;
   /// Of the IP or DNS name in front. DNS names are global but for the special ones (.local,
-  /// .localhost, .test, .invalid, …). Anything else is `unusable`.
+  /// .localhost, .test, .invalid, …). Anything else is `unusable`, and so is a relayed address:
+  /// the class is about direct connections; of a relay, ask with the address of the relay.
   AddressClass classify(const Multiaddr& address) const;
 
   /// True if peers in our scope can be expected to reach it.

@@ -1,0 +1,32 @@
+/// ECDSA P-256 and RSA keys, which OpenSSL handles.
+#pragma once
+
+#include <pyrsia/bytes.hpp>
+#include <pyrsia/key.hpp>
+#include <pyrsia/result.hpp>
+
+#include <memory>
+
+struct evp_pkey_st;
+
+namespace pyrsia::crypto {
+
+struct FreeEvpKey {
+  void operator()(evp_pkey_st* key) const;
+};
+using EvpKey = std::unique_ptr<evp_pkey_st, FreeEvpKey>;
+
+/// From DER: a public key as SubjectPublicKeyInfo in its canonical form, a private one as
+/// SEC 1 or PKCS#1. `type` is ecdsa or rsa.
+/// Errors: `Errc::malformed`, `Errc::not_supported` (another curve; RSA not of 2048 to 8192 bits).
+Result<EvpKey> evp_public_key(KeyType type, BytesView der);
+Result<EvpKey> evp_private_key(KeyType type, BytesView der);
+
+/// The public half as SubjectPublicKeyInfo.
+Bytes evp_public_data(evp_pkey_st* key);
+
+/// ECDSA in DER or RSA PKCS#1 v1.5, both over SHA-256.
+Bytes evp_sign(evp_pkey_st* key, BytesView message);
+bool evp_verify(evp_pkey_st* key, BytesView message, BytesView signature);
+
+}  // namespace pyrsia::crypto
