@@ -22,12 +22,17 @@ class Channel {
   /// at an orderly end), `Errc::reset`, `Errc::bad_signature` (a frame that is not authentic).
   virtual Task<BytesView> read() = 0;
 
-  /// Seals `parts`, in order, in as few frames as possible and sends them. If cancelled, the bytes
-  /// are still sent, ahead of the next write. Errors: `Errc::closed`, `Errc::reset`.
+  /// Seals `parts`, in order, in as few frames as possible and sends them. What lies within the
+  /// first max_write_bytes() is sealed before this waits, and its bytes are then no longer needed.
+  /// Not to be cancelled but to end the channel, since a part of a frame may be gone already.
+  /// Errors: `Errc::closed`, `Errc::reset`, `Errc::limit_reached` (every nonce was used).
   virtual Task<> write(std::span<const BytesView> parts) = 0;
 
   /// Plaintext bytes that fit in one full frame: the best size for a write.
   virtual std::size_t max_frame_bytes() const = 0;
+
+  /// Plaintext bytes that are sealed and sent with one call of the system.
+  virtual std::size_t max_write_bytes() const = 0;
 
   /// Ends it at once. Pending calls end with `Errc::closed`.
   virtual void abort() noexcept = 0;

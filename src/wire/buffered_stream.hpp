@@ -21,6 +21,8 @@ class BufferedStream final : public Stream {
   void reset(ResetCode code) noexcept override;
 
  private:
+  Task<std::size_t> read_through_buffer(std::span<std::uint8_t> out);
+
   std::unique_ptr<Stream> stream_;
   Bytes buffer_;
   std::size_t taken_ = 0;

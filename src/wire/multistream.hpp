@@ -2,7 +2,7 @@
 /// Spec: libp2p/specs, connections, "multistream-select" 1.0.0.
 #pragma once
 
-#include "runtime/env.hpp"
+#include "wire/line.hpp"
 
 #include <pyrsia/stream.hpp>
 
@@ -15,8 +15,6 @@
 namespace pyrsia::wire {
 
 inline constexpr std::string_view kMultistream = "/multistream/1.0.0";
-/// Longest line that we accept, in bytes with its newline.
-inline constexpr std::size_t kMaxLineBytes = 1024;
 /// Most proposals of one negotiation that we answer.
 inline constexpr int kMaxProposals = 64;
 
@@ -26,15 +24,18 @@ inline constexpr int kMaxProposals = 64;
 Task<std::string> propose(Stream& stream, std::vector<std::string> protocols);
 
 /// The responder's side: takes the first proposal for which `is_supported` is true. Sends its
-/// header without waiting. Reads no byte beyond the proposal. `supported` is only for `ls`.
+/// header without waiting. Reads no byte beyond the proposal. `supported` is only for `ls`. An
+/// answer that cannot be sent is no error: what the peer sent can still be read.
+/// Resets the stream where an initiator that did not wait for our `na` sends on.
 /// Errors: as propose(); `Errc::not_supported` when the peer gives up or after kMaxProposals.
 Task<std::string> answer(Stream& stream, std::function<bool(std::string_view)> is_supported,
                          std::vector<std::string> supported);
 
 /// The initiator's side without waiting: the proposal goes out with the first write (or read), the
-/// answer is checked by the first read, whose error then may also be one of propose().
-/// close_write() and destruction follow the spec's rule for an answer not yet read: they send what
-/// is pending at once.
+/// answer is checked by the first read. If it is not ours, the stream is reset, and this and all
+/// later calls end with `Errc::not_supported`, `Errc::malformed` or `Errc::protocol_violation`.
+/// close_write() does not wait for the answer either; who must know that the peer took the
+/// protocol reads to the end before he destroys the stream, which resets it.
 std::unique_ptr<Stream> propose_lazily(std::unique_ptr<Stream> stream, std::string protocol);
 
 }  // namespace pyrsia::wire

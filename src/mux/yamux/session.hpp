@@ -3,6 +3,7 @@
 
 #include "base/role.hpp"
 #include "mux/muxer.hpp"
+#include "mux/yamux/window.hpp"
 #include "runtime/env.hpp"
 #include "secure/channel.hpp"
 
@@ -14,16 +15,15 @@
 namespace pyrsia::mux::yamux {
 
 inline constexpr std::string_view kProtocol = "/yamux/1.0.0";
-/// Receive window of a new stream, in bytes, both ways (spec).
-inline constexpr std::uint32_t kInitialWindowBytes = 256 * 1024;
 
 struct Config {
   std::size_t max_inbound_streams = 512;         ///< More are reset.
   std::size_t max_outbound_streams = 500;        ///< rust-libp2p drops a connection with over 512.
   std::size_t max_unacknowledged_streams = 250;  ///< Peers stop answering above 256.
   std::uint32_t max_window_bytes = 16 * 1024 * 1024;  ///< A busy stream's window grows to this.
-  std::size_t max_buffered_bytes = 64 * 1024 * 1024;  ///< Unread bytes of all its streams.
-  std::size_t max_frame_bytes = 64 * 1024 - 12;       ///< Body of a data frame we send.
+  /// Unread bytes of all its streams; one that goes over is reset. Windows grow to half of it.
+  std::size_t max_buffered_bytes = 64 * 1024 * 1024;
+  std::size_t max_frame_bytes = 64 * 1024 - 12;             ///< Body of a data frame we send.
   Duration keep_alive_interval = std::chrono::seconds(30);  ///< Ping when nothing was heard.
   Duration keep_alive_timeout = std::chrono::seconds(20);   ///< A ping without answer.
 };
@@ -32,6 +32,8 @@ struct Metrics {
   Counter streams_opened;
   Counter streams_accepted;
   Counter streams_refused;
+  Counter streams_over_buffer;  ///< Reset at max_buffered_bytes.
+  Counter pings_dropped;        ///< More than we answer at once.
   Counter protocol_errors;
   Counter keep_alive_timeouts;
 };

@@ -23,6 +23,9 @@ inline constexpr std::string_view kProtocol = "/noise";
 class Identity {
  public:
   Identity(Env& env, const KeyPair& key, std::vector<std::string> muxers);
+  Identity(const Identity&) = delete;
+  Identity& operator=(const Identity&) = delete;
+  ~Identity();
 
   const std::array<std::uint8_t, 32>& static_secret() const { return secret_; }
   const std::array<std::uint8_t, 32>& static_public() const { return public_; }
@@ -39,8 +42,10 @@ class Identity {
 
 /// Runs the handshake and takes the stream over; `identity` must outlive the task only. If
 /// `expected` is given and another peer answers, ends before message 3 is sent.
-/// Has no timeout. Errors: `Errc::malformed`, `Errc::bad_signature`, `Errc::wrong_peer`,
-/// `Errc::not_supported` (key type), those of the stream.
+/// Works over a stream from propose_lazily() too: the first message then travels with the proposal.
+/// Reads no byte beyond the handshake. Has no timeout. Errors: `Errc::malformed`,
+/// `Errc::too_large`, `Errc::bad_signature`, `Errc::wrong_peer`, `Errc::not_supported` (key type),
+/// those of the stream.
 Task<Secured> handshake(Env& env, std::unique_ptr<Stream> stream, Role role,
                         const Identity& identity, std::optional<PeerId> expected);
 
