@@ -79,18 +79,35 @@ async function send (stream, bytes, signal) {
   if (!stream.send(bytes)) await stream.onDrain({ signal })
 }
 
+// What `for await (… of stream)` is meant to be: the library's own iterator never ends if the peer
+// closed its half before the iteration began, as it does when it sends a small request at once.
+async function * read (stream) {
+  const parts = []
+  let isAtEnd = false
+  let error
+  let wake = () => {}
+  stream.addEventListener('remoteCloseWrite', () => { isAtEnd = true; wake() })
+  stream.addEventListener('close', e => { isAtEnd = true; error = e.error; wake() })
+  stream.addEventListener('message', e => { parts.push(...chunks(e.data)); wake() })
+  await null // Until what was buffered has been dispatched.
+  for (;;) {
+    while (parts.length > 0) yield parts.shift()
+    if (error != null) throw error
+    if (isAtEnd || stream.remoteWriteStatus === 'closed') return
+    await new Promise(resolve => { wake = resolve })
+  }
+}
+
 async function serveEcho (stream, connection) {
   const signal = AbortSignal.timeout(kEchoTimeout)
   const peer = connection.remotePeer.toString()
   const sum = new Adler32()
   let count = 0
   try {
-    for await (const data of stream) {
-      for (const part of chunks(data)) {
-        sum.update(part)
-        count += part.length
-        await send(stream, part, signal)
-      }
+    for await (const part of read(stream)) {
+      sum.update(part)
+      count += part.length
+      await send(stream, part, signal)
     }
     await stream.close({ signal })
     emit({ event: 'served', peer, bytes: count, sum: sum.value })
@@ -114,16 +131,14 @@ async function echoOn (stream, bytes) {
     }
     await stream.close({ signal }) // the write half
   }
-  const read = async () => {
-    for await (const data of stream) {
-      for (const part of chunks(data)) {
-        got.update(part)
-        count += part.length
-      }
+  const receive = async () => {
+    for await (const part of read(stream)) {
+      got.update(part)
+      count += part.length
     }
   }
   try {
-    await Promise.all([write(), read()])
+    await Promise.all([write(), receive()])
   } catch (e) {
     stream.abort(e)
     throw e
@@ -224,7 +239,7 @@ const commands = {
     const stream = await openEcho(peer)
     stream.send(new Uint8Array(1000))
     let count = 0
-    for await (const data of stream) { if ((count += data.byteLength) >= 1000) break }
+    for await (const part of read(stream)) { if ((count += part.length) >= 1000) break }
     stream.abort(new Error('the scenario asked for a reset'))
   },
   async autonat ({ peer }) { return probe(peer) },
