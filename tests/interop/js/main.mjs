@@ -113,7 +113,7 @@ async function serveEcho (stream, connection) {
     emit({ event: 'served', peer, bytes: count, sum: sum.value })
   } catch (e) {
     stream.abort(e)
-    emit({ event: 'stream_failed', peer, bytes: count, reset: e.name === 'StreamResetError', error: e.message })
+    emit({ event: 'stream_failed', peer, bytes: count, reset: e?.name === 'StreamResetError', error: e?.message ?? String(e) })
   }
 }
 
@@ -270,9 +270,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   run(rest).then(
     r => emit({ event: 'reply', id, ok: true, ...r }),
     e => {
-      const all = [e, ...(e.errors ?? [])]
-      const mismatch = all.some(x => x.name === 'UnexpectedPeerError' || x.cause?.name === 'UnexpectedPeerError')
-      emit({ event: 'reply', id, ok: false, kind: mismatch ? 'wrong_peer_id' : 'other', error: all.map(x => `${x.name}: ${x.message}`).join('; ') })
+      const all = [e, ...(e?.errors ?? [])]
+      const mismatch = all.some(x => x?.name === 'UnexpectedPeerError' || x?.cause?.name === 'UnexpectedPeerError')
+      emit({ event: 'reply', id, ok: false, kind: mismatch ? 'wrong_peer_id' : 'other', error: all.map(x => `${x?.name}: ${x?.message ?? x}`).join('; ') })
     })
 }
 await Promise.race([node.stop(), new Promise(resolve => setTimeout(resolve, 2000))])

@@ -230,9 +230,10 @@ impl Node {
                     self.reply(id, json!({"ok": true, "peer": peer_id.to_string()}));
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 self.first_of.remove(&connection_id);
-                emit(json!({"event": "disconnected", "peer": peer_id.to_string()}));
+                let reason = cause.map(|e| e.to_string()).unwrap_or_default();
+                emit(json!({"event": "disconnected", "peer": peer_id.to_string(), "reason": reason}));
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some(id) = self.dials.remove(&connection_id) {
