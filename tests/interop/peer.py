@@ -114,5 +114,5 @@ class Peer:
         """Sends a command that must succeed."""
         reply = self.ask(cmd, timeout, **arguments)
         if not reply.get("ok"):
-            raise Failure(f"{self.kind} {cmd}: {str(reply.get('error'))[:300]}")
+            raise Failure(f"{self.kind} {cmd}: {' '.join(str(reply.get('error')).split())[:200]}")
         return reply

@@ -271,7 +271,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     r => emit({ event: 'reply', id, ok: true, ...r }),
     e => {
       const all = [e, ...(e?.errors ?? [])]
-      const mismatch = all.some(x => x?.name === 'UnexpectedPeerError' || x?.cause?.name === 'UnexpectedPeerError')
+      // Whichever of its checks comes first: the second leaves no error of a kind of its own.
+      const mismatch = all.some(x => x?.name === 'UnexpectedPeerError' || x?.cause?.name === 'UnexpectedPeerError' ||
+        /does not match expected remote identity/.test(x?.message))
       emit({ event: 'reply', id, ok: false, kind: mismatch ? 'wrong_peer_id' : 'other', error: all.map(x => `${x?.name}: ${x?.message ?? x}`).join('; ') })
     })
 }
