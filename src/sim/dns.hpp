@@ -34,7 +34,7 @@ class Dns {
     std::vector<std::string> texts;
     std::optional<Errc> failure;
   };
-  Task<const Entry*> ask(Env& env, const std::string& name);
+  Task<Entry> ask(Env& env, const std::string& name);
 
   Duration delay_{0};
   std::optional<Errc> failure_;
