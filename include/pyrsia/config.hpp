@@ -21,7 +21,7 @@ struct AutonatConfig {
   Duration retry_interval = std::chrono::seconds(10);    ///< While not settled.
   Duration refresh_interval = std::chrono::seconds(30);  ///< Once settled.
   Duration probe_timeout = std::chrono::seconds(30);     ///< One whole exchange, as a client.
-  Duration dial_back_budget = std::chrono::seconds(6);  ///< All dials of one request, as a server.
+  Duration dial_back_budget = std::chrono::seconds(6);   ///< All dials of one request, as a server.
   std::size_t requests_per_period = 30;                  ///< Accepted of all clients.
   std::size_t requests_of_one_peer_per_period = 3;
   Duration period = std::chrono::seconds(1);
@@ -30,7 +30,7 @@ struct AutonatConfig {
 /// Everything that a Host can be told. The defaults make a node that listens, and no more.
 struct Config {
   /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
-  std::vector<Multiaddr> listen;
+  std::vector<Multiaddr> listen = {Multiaddr::tcp({IpAddress::v4_any(), 0})};
   /// Addresses under which others can reach us though we do not see them, e.g. a port forward.
   std::vector<Multiaddr> announce;
   AddressScope scope = AddressScope::global;

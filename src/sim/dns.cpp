@@ -42,29 +42,29 @@ void Dns::fail(const std::string& name, Errc failure) {
   entries_[name].failure = failure;
 }
 
-Task<const Dns::Entry*> Dns::ask(Env& env, const std::string& name) {
+Task<Dns::Entry> Dns::ask(Env& env, const std::string& name) {
   if (delay_ > Duration(0)) PYRSIA_CO_TRY(co_await env.sleep_for(delay_));
   if (failure_) co_return *failure_;
   const auto found = entries_.find(name);
   if (found == entries_.end()) co_return Errc::not_found;
   if (found->second.failure) co_return *found->second.failure;
-  co_return &found->second;
+  co_return found->second;
 }
 
 Task<std::vector<IpAddress>> Dns::resolve(Env& env, std::string name, IpFamily family) {
   auto addresses = of_family(known(name), family);
   if (addresses.empty()) {
-    PYRSIA_CO_TRY(const Entry* entry, co_await ask(env, name));
-    addresses = of_family(entry->addresses, family);
+    PYRSIA_CO_TRY(auto entry, co_await ask(env, name));
+    addresses = of_family(std::move(entry.addresses), family);
   }
   if (addresses.empty()) co_return Errc::not_found;
   co_return addresses;
 }
 
 Task<std::vector<std::string>> Dns::resolve_txt(Env& env, std::string name) {
-  PYRSIA_CO_TRY(const Entry* entry, co_await ask(env, name));
-  if (entry->texts.empty()) co_return Errc::not_found;
-  auto texts = entry->texts;
+  PYRSIA_CO_TRY(auto entry, co_await ask(env, name));
+  if (entry.texts.empty()) co_return Errc::not_found;
+  auto texts = std::move(entry.texts);
   if (texts.size() > kMaxAnswers) texts.resize(kMaxAnswers);
   co_return texts;
 }

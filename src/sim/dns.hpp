@@ -12,8 +12,11 @@ namespace pyrsia::sim {
 /// The names of a simulated network. Literals and "localhost" are known and cost no time.
 class Dns {
  public:
+  /// Adds to what `name` already has.
   void add(const std::string& name, const std::vector<std::string>& addresses);
   void add_txt(const std::string& name, std::vector<std::string> texts);
+  /// Nobody has `name` any more.
+  void remove(const std::string& name) { entries_.erase(name); }
   /// Every answer takes this long; 0 at first.
   void set_delay(Duration delay) { delay_ = delay; }
   /// Queries for `name` fail with this, until the next add() for it.
@@ -31,7 +34,7 @@ class Dns {
     std::vector<std::string> texts;
     std::optional<Errc> failure;
   };
-  Task<const Entry*> ask(Env& env, const std::string& name);
+  Task<Entry> ask(Env& env, const std::string& name);
 
   Duration delay_{0};
   std::optional<Errc> failure_;

@@ -109,7 +109,7 @@ Task<> Client::ask(std::size_t index) {
     metrics_.failures.add();
     last_error_ = error;
     const auto text = "Could not read status from " + url + ": " + problem;
-    log_.warning("could not read status", {{"url", url}, {"why", problem}});
+    log_.debug("could not read status", {{"url", url}, {"why", problem}});
     tell(Stage::failed, text);
   }
   source.is_pending = false;

@@ -1,13 +1,11 @@
 #include "bootstrap/client/client.hpp"
 
-#include "sim/bare_env.hpp"
+#include "sim/scripted_web.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <fstream>
-#include <map>
 
 namespace pyrsia::bootstrap {
 namespace {
@@ -35,37 +33,6 @@ std::string document(const std::vector<std::string>& entries) {
   for (const auto& text : entries) list += (list.empty() ? "\"" : ",\"") + text + "\"";
   return "{\"peers_count\":1,\"peer_id\":\"\",\"peer_addrs\":[" + list + "]}";
 }
-
-/// A world whose web answers as scripted.
-class ScriptedWeb : public sim::BareEnv {
- public:
-  struct Page {
-    Duration delay{0};
-    std::string body;
-    int status = 200;
-    Errc error{};  ///< If set: the failure instead.
-    std::string detail = "";
-  };
-
-  using sim::BareEnv::BareEnv;
-
-  Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override {
-    const auto page = pages[request.url];
-    ++requests[request.url];
-    PYRSIA_CO_TRY(co_await sleep_for(page.delay));
-    if (page.error != Errc{}) {
-      if (detail != nullptr) *detail = page.detail;
-      co_return page.error;
-    }
-    HttpResponse response;
-    response.status = page.status;
-    response.body = page.body;
-    co_return response;
-  }
-
-  std::map<std::string, Page> pages;
-  std::map<std::string, int> requests;
-};
 
 class BootstrapClient : public testing::Test {
  protected:
@@ -109,7 +76,7 @@ class BootstrapClient : public testing::Test {
   }
 
   sim::World world_;
-  ScriptedWeb env_{world_};
+  sim::ScriptedWeb env_{world_};
   fs::path directory_;
   ClientConfig config_;
   AddressClassifier classifier_;
