@@ -63,7 +63,8 @@ Bytes secp256k1_sign(std::span<const std::uint8_t, 32> secret, BytesView message
 bool secp256k1_verify(BytesView public_data, BytesView message, BytesView signature) {
   secp256k1_pubkey key;
   secp256k1_ecdsa_signature parsed;
-  if (!parse(public_data, key)) return false;
+  // The library aborts on a null pointer, which an empty signature may be.
+  if (signature.empty() || !parse(public_data, key)) return false;
   if (secp256k1_ecdsa_signature_parse_der(context(), &parsed, signature.data(), signature.size()) !=
       1) {
     return false;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyrsia {
@@ -56,6 +57,9 @@ class Env {
   virtual Task<HttpResponse> http_get(HttpRequest request, std::string* detail) = 0;
   /// Runs `work` off this thread and ends when it has ended. For files and heavy computing.
   virtual Task<> run_blocking(std::function<void()> work) = 0;
+  /// Marks a rare path: a simulation counts how often `name` was passed, so that a test of many
+  /// seeds can require that it was seen. Nothing happens in a real program.
+  virtual void probe(std::string_view) {}
 
   /// Ends after `duration`, at the earliest at the next turn. Errors: `Errc::cancelled`.
   Task<> sleep_for(Duration duration);

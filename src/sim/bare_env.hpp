@@ -24,6 +24,7 @@ class BareEnv : public Env {
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
   Task<> run_blocking(std::function<void()> work) override;
+  void probe(std::string_view name) override { world_.probe(name); }
 
  protected:
   World& world() { return world_; }

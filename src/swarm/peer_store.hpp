@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -24,7 +25,8 @@ struct PeerStoreLimits {
 };
 
 /// What is known of other peers. A plain container that takes `now`: no I/O.
-/// At its limit it forgets the peer that was touched longest ago and is not pinned.
+/// At its limit it forgets the peer that was touched longest ago and is not pinned; if all are
+/// pinned it grows, as what pins (connections, configuration) has limits of its own.
 class PeerStore {
  public:
   explicit PeerStore(PeerStoreLimits limits = {}) : limits_(limits) {}
@@ -35,6 +37,8 @@ class PeerStore {
   /// Replaces all that came from `source`.
   void set_addresses(const PeerId& peer, const std::vector<Multiaddr>& addresses,
                      AddressSource source, TimePoint now, Duration lifetime);
+  /// Forgets one address: another peer answers there.
+  void remove_address(const PeerId& peer, const Multiaddr& address);
   /// Those that have not expired, best source first.
   std::vector<Multiaddr> addresses(const PeerId& peer, TimePoint now) const;
   /// The sequence number of the last signed record; a record with a lower one is stale.
@@ -47,11 +51,13 @@ class PeerStore {
   void set_agent(const PeerId& peer, std::string agent, std::string protocol_version);
   std::string agent(const PeerId& peer) const;
 
-  /// A pinned peer is never forgotten: it is connected, or configured.
+  /// A pinned peer is never forgotten: it is connected, or configured. Pins are counted.
   void pin(const PeerId& peer, bool is_pinned);
-  /// Drops what has expired.
+  /// Drops what has expired, and peers that are not pinned and have no address left.
   void expire(TimePoint now);
   std::size_t size() const { return peers_.size(); }
+  /// Peers forgotten because the store was full.
+  std::uint64_t evictions() const { return evictions_; }
 
  private:
   struct Address {
@@ -69,9 +75,16 @@ class PeerStore {
     int pins = 0;
   };
 
+  /// The entry of `peer`, made if need be, now the one touched last.
+  Peer& touch(const PeerId& peer);
+  void make_room();
+  void add_address(Peer& entry, const Multiaddr& address, AddressSource source, TimePoint expires);
+
   PeerStoreLimits limits_;
   std::unordered_map<PeerId, Peer> peers_;
+  std::map<std::uint64_t, PeerId> unpinned_;  // By when they were touched.
   std::uint64_t touches_ = 0;
+  std::uint64_t evictions_ = 0;
 };
 
 }  // namespace pyrsia::swarm

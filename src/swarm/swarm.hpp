@@ -3,81 +3,23 @@
 #include "multi/address_class.hpp"
 #include "runtime/env.hpp"
 #include "runtime/task_group.hpp"
+#include "swarm/config.hpp"
 #include "swarm/connection.hpp"
+#include "swarm/dial_request.hpp"
+#include "swarm/observer.hpp"
 #include "swarm/peer_store.hpp"
+#include "swarm/stream_handler.hpp"
 #include "transport/transport.hpp"
 
 #include <pyrsia/key.hpp>
 #include <pyrsia/log.hpp>
-#include <pyrsia/metrics.hpp>
 #include <pyrsia/multiaddr.hpp>
 
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace pyrsia::swarm {
-
-/// A stream that a peer opened, its protocol agreed on. The handler owns it.
-struct IncomingStream {
-  std::unique_ptr<Stream> stream;
-  std::string protocol;
-  ConnectionInfo connection;
-};
-
-/// Serves one stream. Runs as a task of the swarm; must bound its own waits.
-using StreamHandler = std::function<Task<>(IncomingStream)>;
-
-/// Hears what happens. Calls come one after another, never from inside a call to the swarm.
-/// The observer may call the swarm.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void on_connected(const ConnectionInfo&) {}
-  virtual void on_disconnected(const ConnectionInfo&, Error) {}
-  virtual void on_listen_addresses_changed() {}
-  virtual void on_protocols_changed() {}
-};
-
-struct DialRequest {
-  PeerId peer;
-  /// Tried besides those of the peer store; with `is_only_these`, instead of them.
-  std::vector<Multiaddr> addresses;
-  bool is_only_these = false;
-  bool is_new_connection = false;  ///< Dial even if connected; keep both connections.
-  bool use_new_port = false;       ///< Never leave from a listener's port.
-};
-
-struct ProtocolLimits {
-  std::size_t streams = 1024;  ///< Being served at once, all peers.
-  std::size_t streams_of_one_peer = 64;
-};
-
-struct Config {
-  std::size_t max_connections = 4096;
-  std::size_t max_connections_of_one_peer = 8;
-  std::size_t max_incoming_upgrades = 256;      ///< Accepted, not yet upgraded.
-  std::size_t max_connections_of_one_ip = 256;  ///< IPv4 address or IPv6 /56; loopback exempt.
-  std::size_t max_negotiating_streams = 64;     ///< Incoming, of one connection.
-  Duration upgrade_timeout = std::chrono::seconds(15);      ///< Accept to muxer.
-  Duration dial_timeout = std::chrono::seconds(15);         ///< One address.
-  Duration connect_timeout = std::chrono::seconds(60);      ///< All addresses of a peer.
-  Duration negotiation_timeout = std::chrono::seconds(10);  ///< Protocol of one stream.
-  Duration tick_interval = std::chrono::seconds(5);         ///< Keep-alive and housekeeping.
-};
-
-struct Metrics {
-  Counter dials;
-  Counter dials_failed;
-  Counter accepted;
-  Counter upgrades_failed;
-  Counter connections_refused;  ///< Over a limit.
-  Counter streams_opened;
-  Counter streams_accepted;
-  Counter streams_refused;  ///< Over a limit, or no protocol in common.
-};
 
 /// All connections of one host. The one way for protocols to reach peers.
 /// Rule for several connections to one peer: all are kept; new streams go to the oldest
@@ -136,6 +78,7 @@ class Swarm {
 
  private:
   struct State;
+  class Call;
   std::unique_ptr<State> state_;  // The swarm proper, in several files; see swarm_state.hpp.
 };
 

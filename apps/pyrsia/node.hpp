@@ -1,0 +1,83 @@
+#pragma once
+
+#include "bootstrap/directory/directory.hpp"
+#include "bootstrap/directory/status_service.hpp"
+#include "event_feed.hpp"
+#include "http/router.hpp"
+#include "http/server.hpp"
+#include "options.hpp"
+#include "runtime/event.hpp"
+#include "runtime/task_group.hpp"
+#include "terminal.hpp"
+
+#include <pyrsia/host.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace pyrsia::app {
+
+/// The commands `node` and `boot`: a host, its local HTTP API, and what a person is shown of them.
+class Node final : public bootstrap::LocalNode {
+ public:
+  /// `host` is not started yet. All must outlive the node.
+  Node(Env& env, const Options& options, Host& host, const AddressClassifier& classifier,
+       Terminal& terminal);
+
+  /// Its whole life: HTTP, listening, joining, until it is asked to stop. Errors: none; see
+  /// exit_code().
+  Task<> run();
+  /// Ends run() within two seconds; a second call ends the program at once.
+  void ask_to_stop();
+  ExitCode exit_code() const { return exit_code_; }
+
+  PeerId peer_id() const override { return host_.peer_id(); }
+  std::vector<Multiaddr> listen_addresses() const override { return host_.listen_addresses(); }
+  std::vector<Multiaddr> advertised_addresses() const override;
+  std::vector<PeerId> connected_peers() const override;
+
+ private:
+  Task<> start();
+  Task<> stop();
+  Task<> end_if_stop_hangs();
+  Task<> read_events();
+  Task<> spin();
+  Task<> end_without_verdict();
+  void take(const HostEvent& event);
+  void show(const HostEvent& event);
+  void show_verdict();
+  void show_steady_state();
+  void end(ExitCode code);
+  bool start_http();
+  void fail(ExitCode code, const std::string& text);
+
+  void mount();
+  Task<http::Response> nat();
+  Task<http::Response> events();
+  Task<http::Response> health();
+  std::map<std::string, std::uint64_t> values() const;
+
+  Env& env_;
+  const Options& options_;
+  Host& host_;
+  Terminal& terminal_;
+  ExitCode exit_code_ = ExitCode::success;
+  bool is_stopping_ = false;
+  bool was_peer_connected_ = false;
+  std::string http_url_;
+  LogSink log_;
+  bootstrap::DirectoryMetrics directory_metrics_;
+  bootstrap::Directory directory_;
+  bootstrap::StatusService status_service_;
+  EventFeed feed_;
+  http::Metrics http_metrics_;
+  http::Router router_;
+  http::Server server_;
+  Event stop_asked_;
+  TaskGroup watchdog_;
+  TaskGroup tasks_;
+};
+
+}  // namespace pyrsia::app

@@ -1,0 +1,214 @@
+#include "options.hpp"
+
+#include "bootstrap/status/document.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace pyrsia::app {
+namespace {
+
+constexpr std::string_view kDefaultListen = "/ip4/0.0.0.0/tcp/0";
+constexpr std::string_view kDefaultBootListen = "/ip4/0.0.0.0/tcp/44000";
+
+/// Takes values out of the settings and keeps the first complaint.
+class Reader {
+ public:
+  explicit Reader(const Settings& settings) : settings_(settings) {}
+
+  std::optional<Complaint> complaint;
+
+  /// The value of a setting, if it was given.
+  std::optional<std::string> text(std::string_view key) {
+    const auto* given = settings_.find(key);
+    if (given == nullptr || given->values.empty()) return std::nullopt;
+    return given->values.front();
+  }
+
+  template <class T>
+  void number(std::string_view key, T lowest, T highest, T& out) {
+    const auto value = text(key);
+    if (!value) return;
+    T read{};
+    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), read);
+    const bool is_whole = error == std::errc() && end == value->data() + value->size();
+    if (!is_whole || read < lowest || read > highest) {
+      return complain(key, *value, fmt::format("is not a number from {} to {}", lowest, highest));
+    }
+    out = read;
+  }
+
+  void addresses(std::string_view key, bool is_peer, std::vector<Multiaddr>& out) {
+    const auto* given = settings_.find(key);
+    if (given == nullptr) return;
+    out.clear();
+    for (const auto& value : given->values) {
+      const auto address = Multiaddr::parse(value);
+      if (!address)
+        return complain(key, value, "is not a multiaddr such as /ip4/192.0.2.1/tcp/44000");
+      if (is_peer && !address->peer_id()) {
+        return complain(key, value, "has no peer id at its end: expected /p2p/<id>");
+      }
+      if (is_peer && address->without_peer().empty()) {
+        return complain(key, value, "has no address before /p2p");
+      }
+      out.push_back(*address);
+    }
+  }
+
+  void urls(std::string_view key, std::vector<std::string>& out) {
+    const auto* given = settings_.find(key);
+    if (given == nullptr) return;
+    for (const auto& value : given->values) {
+      const std::string_view url = value;
+      const auto scheme = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
+      const auto rest = url.substr(scheme);
+      const bool has_host = !rest.empty() && rest.front() != '/' && rest.front() != ':';
+      const bool is_plain = url.find_first_of(" \t\r\n\"<>") == url.npos;
+      if (scheme == 0 || !has_host || !is_plain) {
+        return complain(key, value, "is not an http or https URL");
+      }
+      out.push_back(value);
+    }
+  }
+
+  void complain(std::string_view key, std::string_view value, std::string_view why) {
+    if (complaint) return;
+    const auto* given = settings_.find(key);
+    complaint = Complaint{
+        given->fault, fmt::format("{}: {} {}", given->origin, bootstrap::in_quotes(value), why)};
+  }
+
+ private:
+  const Settings& settings_;
+};
+
+void read_words(Reader& reader, Options& options) {
+  if (const auto value = reader.text("host")) {
+    const auto ip = IpAddress::parse(*value);
+    if (ip) {
+      options.http.ip = *ip;
+    } else {
+      reader.complain("host", *value, "is not an IP address");
+    }
+  }
+  if (const auto value = reader.text("address_scope")) {
+    if (*value == "global") {
+      options.host.scope = AddressScope::global;
+    } else if (*value == "private") {
+      options.host.scope = AddressScope::private_use;
+    } else if (*value == "loopback") {
+      options.host.scope = AddressScope::loopback;
+    } else {
+      reader.complain("address_scope", *value, "is none of global, private, loopback");
+    }
+  }
+  if (const auto value = reader.text("log_level")) {
+    constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{
+        {{"debug", LogLevel::debug},
+         {"info", LogLevel::info},
+         {"warning", LogLevel::warning},
+         {"error", LogLevel::error}}};
+    const auto level = std::ranges::find(kLevels, *value, &decltype(kLevels)::value_type::first);
+    if (level != kLevels.end()) {
+      options.log_level = level->second;
+    } else {
+      reader.complain("log_level", *value, "is none of debug, info, warning, error");
+    }
+  }
+}
+
+void read_files(const Settings& settings, Reader& reader, Options& options) {
+  if (const auto value = reader.text("key")) {
+    if (value->empty()) reader.complain("key", *value, "is not a file name");
+    options.key_file = *value;
+  }
+  const auto cache = reader.text("cache");
+  if (!cache) {
+    options.host.bootstrap_cache = options.key_file.parent_path() / "bootstrap_cache.json";
+  } else if (!cache->empty()) {
+    options.host.bootstrap_cache = *cache;
+  }
+  if (const auto* networks = settings.find("global_network")) {
+    options.host.global_networks = networks->values;
+  }
+  options.external_ip = reader.text("external_ip").value_or("");
+}
+
+/// The original's precedence: probe > peer > listen-only > bootstrap URL.
+void apply_precedence(const Settings& settings, Options& options) {
+  auto& host = options.host;
+  std::string_view winner;
+  const auto drop = [&](std::string_view key, auto& values) {
+    const auto* given = settings.find(key);
+    if (!values.empty() && given != nullptr && given->fault == ExitCode::usage) {
+      options.notes.push_back(
+          fmt::format("{} is not used, because {} is given", given->origin, winner));
+    }
+    values.clear();
+  };
+  host.is_listen_only = settings.is_on("listen_only");
+  if (!host.probe_servers.empty() || !host.peers.empty()) {
+    winner = host.probe_servers.empty() ? "--peer" : "--probe";
+    if (!host.probe_servers.empty()) drop("peer", host.peers);
+    drop("bootstrap_url", host.bootstrap_urls);
+    host.is_listen_only = false;
+    host.bootstrap_cache.reset();
+  } else if (host.is_listen_only) {
+    winner = "--listen-only";
+    drop("bootstrap_url", host.bootstrap_urls);
+  } else if (options.command == Command::boot && host.bootstrap_urls.empty()) {
+    host.is_listen_only = true;
+  }
+  // Without a URL there is nothing to cache; a cache that is there may still be used.
+  std::error_code ignored;
+  const bool has_source =
+      !host.bootstrap_urls.empty() ||
+      (host.bootstrap_cache && std::filesystem::exists(*host.bootstrap_cache, ignored));
+  if (host.is_listen_only || !has_source) host.bootstrap_cache.reset();
+}
+
+void note_unused(const Settings& settings, Options& options) {
+  for (const auto* key : {"init_blockchain", "max_provided_keys", "mapping_service_endpoint",
+                          "pipeline_service_endpoint"}) {
+    if (const auto* given = settings.find(key)) {
+      options.notes.push_back(fmt::format(
+          "{} does nothing here: this node serves no artifacts and no blockchain", given->origin));
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<Complaint> read_options(const Settings& settings, Options& options) {
+  Reader reader(settings);
+  options.command = settings.command;
+  options.is_json = settings.is_on("json");
+  options.is_once = settings.is_on("once");
+  options.is_new_key = settings.is_on("new");
+  options.is_quiet = settings.is_on("quiet");
+  read_words(reader, options);
+  read_files(settings, reader, options);
+  reader.number<std::uint16_t>("port", 0, 65535, options.http.port);
+  std::int64_t once_seconds = options.once_timeout.count();
+  reader.number<std::int64_t>("once_timeout", 1, 86400, once_seconds);
+  options.once_timeout = std::chrono::seconds(once_seconds);
+  auto& host = options.host;
+  const bool is_boot = settings.command == Command::boot;
+  host.listen = {*Multiaddr::parse(is_boot ? kDefaultBootListen : kDefaultListen)};
+  reader.addresses("listen", false, host.listen);
+  reader.addresses("announce", false, host.announce);
+  reader.addresses("peer", true, host.peers);
+  reader.addresses("probe", true, host.probe_servers);
+  reader.urls("bootstrap_url", host.bootstrap_urls);
+  reader.urls("member", options.members);
+  if (reader.complaint) return reader.complaint;
+  apply_precedence(settings, options);
+  note_unused(settings, options);
+  std::string why;
+  if (!validate(host, &why)) return Complaint{ExitCode::usage, why};
+  return std::nullopt;
+}
+
+}  // namespace pyrsia::app

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "settings.hpp"
+
+#include <pyrsia/config.hpp>
+#include <pyrsia/ip.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace pyrsia::app {
+
+/// What `node` and `boot` run with.
+struct Options {
+  Command command = Command::node;
+  Endpoint http{IpAddress::v4_loopback(), 7888};
+  std::filesystem::path key_file = "pyrsia/p2p_keypair.ser";
+  Config host;                       ///< Without `log`.
+  std::vector<std::string> members;  ///< Status URLs of the other boot servers.
+  std::string external_ip;
+  bool is_once = false;
+  std::chrono::seconds once_timeout{120};
+  bool is_json = false;
+  bool is_new_key = false;  ///< id --new
+  bool is_quiet = false;    ///< status --quiet
+  LogLevel log_level = LogLevel::info;
+  std::vector<std::string> notes;  ///< What was given and is not used, one line each.
+};
+
+/// Checks every value. On failure the complaint names the setting, where it came from and what
+/// is wrong with it.
+std::optional<Complaint> read_options(const Settings& settings, Options& options);
+
+}  // namespace pyrsia::app

@@ -1,0 +1,356 @@
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+
+#include "settings.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+namespace pyrsia::app {
+namespace {
+
+enum class Kind { text, list, on_off };
+
+/// A setting: its key (TOML, and PYRSIA_<KEY>), its flags, who has it.
+struct Setting {
+  std::string_view key;
+  std::string_view flags;
+  Kind kind;
+  std::string_view commands;  ///< First letters.
+  std::string_view value;     ///< What stands for its value in the help.
+  std::string_view help;
+};
+
+constexpr std::string_view kUnused = "Accepted for the original's sake; does nothing here";
+
+constexpr std::array kSettings{
+    Setting{"host", "-H,--host", Kind::text, "nbs", "IP", "Where the HTTP API listens [127.0.0.1]"},
+    Setting{"port", "-p,--port", Kind::text, "nbs", "PORT", "Port of the HTTP API [7888]"},
+    Setting{"listen", "-L,--listen", Kind::list, "nb", "ADDR",
+            "Listen for peers here; repeatable [/ip4/0.0.0.0/tcp/0; boot: port 44000]"},
+    Setting{"peer", "-P,--peer", Kind::list, "nb", "ADDR",
+            "Connect to this peer (.../p2p/<id>) and no status URL; repeatable"},
+    Setting{"probe", "-R,--probe", Kind::list, "nb", "ADDR",
+            "Use this peer (.../p2p/<id>) as AutoNAT server, and no other; repeatable"},
+    Setting{"listen_only", "--listen-only", Kind::on_off, "nb", "", "Connect to nobody"},
+    Setting{"bootstrap_url", "-B,--bootstrap-url", Kind::list, "nb", "URL",
+            "Ask this URL for peers; repeatable"},
+    Setting{"announce", "--announce", Kind::list, "nb", "ADDR",
+            "Others reach us at this address; repeatable"},
+    Setting{"address_scope", "--address-scope", Kind::text, "nb", "SCOPE",
+            "Narrowest class of address that others can use: global, private, loopback [global]"},
+    Setting{"global_network", "--global-network", Kind::list, "nb", "NET",
+            "Count this network (10.0.0.0/8) as global, for labs; repeatable"},
+    Setting{"external_ip", "--external-ip", Kind::text, "nb", "IP",
+            "IPv4 address to put into the addresses of /status"},
+    Setting{"member", "--member", Kind::list, "b", "URL",
+            "Status URL of another boot server of the cluster; repeatable"},
+    Setting{"key", "--key", Kind::text, "nbi", "FILE",
+            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser]"},
+    Setting{"cache", "--cache", Kind::text, "nb", "FILE",
+            "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
+    Setting{"config", "--config", Kind::text, "nbis", "FILE", "Configuration file (TOML)"},
+    Setting{"once", "--once", Kind::on_off, "n", "",
+            "End after the first verdict: 0, or 30 if no boot server was reached, 75 if none came"},
+    Setting{"once_timeout", "--once-timeout", Kind::text, "n", "SECONDS",
+            "How long --once waits for the verdict [120]"},
+    Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
+    Setting{"quiet", "--quiet", Kind::on_off, "s", "",
+            "Print nothing: 0 if the daemon answers, 69 if not"},
+    Setting{"json", "--json", Kind::on_off, "nbis", "", "JSON on stdout, one object a line"},
+    Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
+            "debug, info, warning or error [info]"},
+    Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
+    Setting{"max_provided_keys", "--max-provided-keys", Kind::text, "nb", "N", kUnused},
+    Setting{"mapping_service_endpoint", "--mapping-service-endpoint", Kind::text, "nb", "URL",
+            kUnused},
+    Setting{"pipeline_service_endpoint", "--pipeline-service-endpoint", Kind::text, "nb", "URL",
+            kUnused},
+};
+
+constexpr std::array kCommands{Command::node, Command::boot, Command::id, Command::status};
+
+constexpr std::string_view kIntroduction = R"(Examples:
+  pyrsia boot -H 0.0.0.0                              run a boot server
+  pyrsia node -B http://boot.example.org:7888/status  join a network, learn the NAT status
+  pyrsia status                                       ask the node on this machine
+
+Joins a peer-to-peer network from behind any NAT, and tells how reachable it is.)";
+
+std::string_view introduction(Command command) {
+  switch (command) {
+    case Command::node:
+      return R"(Examples:
+  pyrsia node -B http://boot.example.org:7888/status
+  pyrsia node -L /ip4/0.0.0.0/tcp/44000 -P /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+  pyrsia node -B http://127.0.0.1:7888/status -p 7889 --address-scope loopback --once
+
+Runs a node: bootstraps, is probed, reports its NAT status, stays connected.
+Every setting is also a key of the configuration file (bootstrap_url) and a variable
+(PYRSIA_BOOTSTRAP_URL; lists separated by commas). A flag wins over a variable, that over
+the file. Precedence: --probe, --peer, --listen-only, --bootstrap-url.)";
+    case Command::boot:
+      return R"(Examples:
+  pyrsia boot -H 0.0.0.0
+  PYRSIA_EXTERNAL_IP=198.51.100.7 pyrsia boot -H 0.0.0.0 -p 80
+  pyrsia boot -H 0.0.0.0 --member http://boot2.example.org/status
+
+Runs a boot server: a node that connects to nobody, and that answers GET /status with the
+addresses of the cluster's healthy members in turn.)";
+    case Command::id:
+      return R"(Examples:
+  pyrsia id
+  pyrsia id --key /var/lib/pyrsia/key.ser
+  pyrsia id --new --key key.ser --json
+
+Prints the peer id of the key file, which is made if there is none.)";
+    case Command::status:
+      return R"(Examples:
+  pyrsia status
+  pyrsia status -p 7889
+  pyrsia status --json
+
+Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not known yet,
+69 no node answers.)";
+  }
+  return "";
+}
+
+std::string variable_name(const Setting& setting) {
+  if (setting.key == "key") return "PYRSIA_KEYPAIR";  // The original's name.
+  std::string name = "PYRSIA_";
+  for (const char c : setting.key) name += static_cast<char>(std::toupper(c));
+  return name;
+}
+
+std::string_view long_flag(const Setting& setting) {
+  return setting.flags.substr(setting.flags.find("--"));
+}
+
+bool has(const Setting& setting, Command command) {
+  return setting.commands.find(name(command).front()) != std::string_view::npos;
+}
+
+std::string trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos) return "";
+  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+}
+
+std::vector<std::string> split(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    if (auto part = trimmed(text.substr(0, comma)); !part.empty()) parts.push_back(part);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return parts;
+}
+
+/// "true" or "false"; nothing if it is neither.
+std::optional<std::string> switch_value(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const auto* yes : {"1", "true", "on", "yes"}) {
+    if (text == yes) return "true";
+  }
+  for (const auto* no : {"0", "false", "off", "no"}) {
+    if (text == no) return "false";
+  }
+  return std::nullopt;
+}
+
+/// The values that flags give, where CLI11 puts them.
+struct Flags {
+  std::map<std::string_view, std::vector<std::string>> values;
+  std::map<std::string_view, bool> switches;
+};
+
+void add_flags(CLI::App& app, Command command, Flags& flags) {
+  app.set_help_flag("-h,--help", "Print this");
+  for (const auto& setting : kSettings) {
+    if (!has(setting, command)) continue;
+    const std::string names(setting.flags);
+    const std::string help(setting.help);
+    if (setting.kind == Kind::on_off) {
+      app.add_flag(names, flags.switches[setting.key], help);
+      continue;
+    }
+    auto* option = app.add_option(names, flags.values[setting.key], help);
+    option->type_name(std::string(setting.value))->expected(1)->allow_extra_args(false);
+    option->multi_option_policy(setting.kind == Kind::list ? CLI::MultiOptionPolicy::TakeAll
+                                                           : CLI::MultiOptionPolicy::TakeLast);
+  }
+}
+
+void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
+  for (const auto& setting : kSettings) {
+    if (!has(setting, settings.command)) continue;
+    const std::string flag(long_flag(setting));
+    if (app.count(flag) == 0) continue;
+    auto values =
+        setting.kind == Kind::on_off ? std::vector<std::string>{"true"} : flags.values[setting.key];
+    settings.given[std::string(setting.key)] = {std::move(values), flag, ExitCode::usage};
+  }
+}
+
+std::optional<Complaint> take_variables(const char* (*variable)(const char*), Settings& settings) {
+  for (const auto& setting : kSettings) {
+    if (!has(setting, settings.command) || settings.find(setting.key) != nullptr) continue;
+    const auto name = variable_name(setting);
+    const char* const raw = variable(name.c_str());
+    const auto text = trimmed(raw == nullptr ? "" : raw);
+    if (text.empty()) continue;  // As the original has it: empty counts as unset.
+    // Kubernetes sets PYRSIA_PORT=tcp://... for a service that is named pyrsia.
+    if (setting.key == "port" && text.starts_with("tcp://")) continue;
+    Given given{{text}, name, ExitCode::bad_config};
+    if (setting.kind == Kind::list) given.values = split(text);
+    if (setting.kind == Kind::on_off) {
+      const auto value = switch_value(text);
+      if (!value) {
+        return Complaint{ExitCode::bad_config,
+                         fmt::format("{}: \"{}\" is neither true nor false", name, text)};
+      }
+      given.values = {*value};
+    }
+    settings.given[std::string(setting.key)] = std::move(given);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> scalar_text(const toml::node& node) {
+  if (const auto* text = node.as_string()) return trimmed(text->get());
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* flag = node.as_boolean()) return std::string(flag->get() ? "true" : "false");
+  return std::nullopt;
+}
+
+/// The values of one key. Nothing if they are of the wrong type.
+std::optional<std::vector<std::string>> values_of(const Setting& setting, const toml::node& node) {
+  std::vector<std::string> values;
+  const auto* list = node.as_array();
+  if (list != nullptr && setting.kind != Kind::list) return std::nullopt;
+  if (list == nullptr) {
+    const auto value = scalar_text(node);
+    if (!value || node.is_boolean() != (setting.kind == Kind::on_off)) return std::nullopt;
+    return std::vector{*value};
+  }
+  for (const auto& element : *list) {
+    const auto value = scalar_text(element);
+    if (!value) return std::nullopt;
+    values.push_back(*value);
+  }
+  return values;
+}
+
+std::optional<Complaint> take_file(const std::string& file, Settings& settings) {
+  const auto complain = [](std::string text) { return Complaint{ExitCode::bad_config, text}; };
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    return complain(fmt::format("configuration file {}: {}", file,
+                                error ? error.message() : std::string("not a file")));
+  }
+  const auto parsed = toml::parse_file(file);
+  if (!parsed) {
+    const auto& at = parsed.error().source().begin;
+    return complain(fmt::format("configuration file {}, line {}, column {}: {}", file, at.line,
+                                at.column, parsed.error().description()));
+  }
+  for (const auto& [toml_key, node] : parsed.table()) {
+    std::string key(toml_key.str());
+    std::ranges::replace(key, '-', '_');
+    const auto setting = std::ranges::find(kSettings, key, &Setting::key);
+    if (setting == kSettings.end() || key == "config") {
+      return complain(fmt::format("configuration file {}, line {}: there is no setting \"{}\"",
+                                  file, toml_key.source().begin.line, toml_key.str()));
+    }
+    if (!has(*setting, settings.command) || settings.find(key) != nullptr) continue;
+    auto values = values_of(*setting, node);
+    if (!values) {
+      return complain(fmt::format("configuration file {}, line {}: {} has a value of a wrong type",
+                                  file, node.source().begin.line, toml_key.str()));
+    }
+    settings.given[key] = {*std::move(values), fmt::format("{}: {}", file, toml_key.str()),
+                           ExitCode::bad_config};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view name(Command command) {
+  switch (command) {
+    case Command::node: return "node";
+    case Command::boot: return "boot";
+    case Command::id: return "id";
+    case Command::status: return "status";
+  }
+  return "";
+}
+
+const Given* Settings::find(std::string_view key) const {
+  const auto at = given.find(key);
+  return at == given.end() ? nullptr : &at->second;
+}
+
+bool Settings::is_on(std::string_view key) const {
+  const auto* value = find(key);
+  return value != nullptr && value->values == std::vector<std::string>{"true"};
+}
+
+CommandLine read_settings(int argc, const char* const* argv,
+                          const char* (*variable)(const char* name)) {
+  CLI::App app{std::string(kIntroduction), "pyrsia"};
+  app.set_version_flag("--version", std::string("pyrsia ") + PYRSIA_VERSION);
+  app.set_help_flag("-h,--help", "Print this; after a command, its settings");
+  app.require_subcommand(1);
+  std::array<Flags, kCommands.size()> flags;
+  std::array<CLI::App*, kCommands.size()> subs{};
+  constexpr std::array kOneLine{"Run a node", "Run a boot server", "Print or make the identity",
+                                "Ask the node on this machine"};
+  for (std::size_t i = 0; i < kCommands.size(); ++i) {
+    subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
+    add_flags(*subs[i], kCommands[i], flags[i]);
+  }
+  CommandLine line;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (!first.empty() && first.front() != '-' &&
+      std::ranges::find(kCommands, first, [](Command c) { return name(c); }) == kCommands.end()) {
+    line.complaint =
+        Complaint{ExitCode::usage, fmt::format("there is no command \"{}\" (see --help)", first)};
+    return line;
+  }
+  try {  // CLI11 has no other way to say that the command line is wrong.
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    for (std::size_t i = 0; i < kCommands.size(); ++i) {
+      if (subs[i]->parsed()) subs[i]->description(std::string(introduction(kCommands[i])));
+    }
+    line.text = app.help();
+    return line;
+  } catch (const CLI::CallForVersion&) {
+    line.text = std::string("pyrsia ") + PYRSIA_VERSION + "\n";
+    return line;
+  } catch (const CLI::ParseError& error) {
+    line.complaint = Complaint{ExitCode::usage, std::string(error.what()) + " (see --help)"};
+    return line;
+  }
+  Settings settings;
+  for (std::size_t i = 0; i < kCommands.size(); ++i) {
+    if (!subs[i]->parsed()) continue;
+    settings.command = kCommands[i];
+    take_flags(*subs[i], flags[i], settings);
+  }
+  line.complaint = take_variables(variable, settings);
+  if (const auto* file = settings.find("config"); file != nullptr && !line.complaint) {
+    line.complaint = take_file(file->values.front(), settings);
+  }
+  if (!line.complaint) line.settings = std::move(settings);
+  return line;
+}
+
+}  // namespace pyrsia::app

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <pyrsia/log.hpp>
+#include <pyrsia/multiaddr.hpp>
+#include <pyrsia/time.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyrsia {
+
+/// The narrowest class of addresses that counts as reachable by others.
+enum class AddressScope { loopback, private_use, global };
+
+/// AutoNAT v1. Defaults are the original's.
+struct AutonatConfig {
+  bool is_server = true;                          ///< Dial others back when they ask.
+  Duration boot_delay = std::chrono::seconds(5);  ///< First probe, if no server is ready sooner.
+  Duration retry_interval = std::chrono::seconds(10);    ///< While not settled.
+  Duration refresh_interval = std::chrono::seconds(30);  ///< Once settled.
+  Duration probe_timeout = std::chrono::seconds(30);     ///< One whole exchange, as a client.
+  Duration dial_back_budget = std::chrono::seconds(6);   ///< All dials of one request, as a server.
+  std::size_t requests_per_period = 30;                  ///< Accepted of all clients.
+  std::size_t requests_of_one_peer_per_period = 3;
+  Duration period = std::chrono::seconds(1);
+};
+
+/// Everything that a Host can be told. The defaults make a node that listens, and no more.
+struct Config {
+  /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
+  std::vector<Multiaddr> listen = {Multiaddr::tcp({IpAddress::v4_any(), 0})};
+  /// Addresses under which others can reach us though we do not see them, e.g. a port forward.
+  std::vector<Multiaddr> announce;
+  AddressScope scope = AddressScope::global;
+  /// Networks that count as global whatever their class, "73.0.0.0/24": for labs.
+  std::vector<std::string> global_networks;
+
+  /// URLs of status documents, all tried. Empty: no bootstrap by URL.
+  std::vector<std::string> bootstrap_urls;
+  /// Peers to connect to at once; each ends in /p2p.
+  std::vector<Multiaddr> peers;
+  /// Peers to use as AutoNAT servers; each ends in /p2p. Connected to as well.
+  std::vector<Multiaddr> probe_servers;
+  /// Connect to nobody of our own accord; dial-backs that others ask for are made.
+  bool is_listen_only = false;
+  /// Where the last good status documents are kept; none: nowhere.
+  std::optional<std::filesystem::path> bootstrap_cache;
+  Duration bootstrap_cache_lifetime = std::chrono::hours(24 * 7);
+  Duration bootstrap_timeout = std::chrono::seconds(10);  ///< One fetch.
+
+  std::size_t max_connections = 4096;
+  std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
+  AutonatConfig autonat;
+  LogSink log;  ///< Empty: silence.
+};
+
+/// Errors: `Errc::invalid_argument`; `detail`, if given, says what is wrong with which field.
+Result<> validate(const Config& config, std::string* detail);
+
+}  // namespace pyrsia

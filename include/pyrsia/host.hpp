@@ -1,0 +1,82 @@
+#pragma once
+
+#include <pyrsia/config.hpp>
+#include <pyrsia/host_event.hpp>
+#include <pyrsia/key.hpp>
+#include <pyrsia/multiaddr.hpp>
+#include <pyrsia/nat.hpp>
+#include <pyrsia/peer_id.hpp>
+#include <pyrsia/runtime.hpp>
+#include <pyrsia/stream.hpp>
+#include <pyrsia/task.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pyrsia {
+
+/// One peer that we are connected to, for display.
+struct PeerInfo {
+  PeerId peer;
+  Multiaddr address;  ///< Of its end of the oldest connection.
+  bool is_inbound = false;
+  std::string agent;
+  Duration connected_for{0};
+};
+
+/// One peer-to-peer node: an identity, its connections, its protocols and its NAT verdict.
+/// Lives on the thread of its runtime; all calls are made there.
+class Host {
+ public:
+  /// A host that does nothing yet. Errors: `Errc::invalid_argument` (see validate()).
+  static Result<std::unique_ptr<Host>> make(Runtime& runtime, KeyPair key, Config config);
+  /// The same on any Env: for the simulation.
+  static Result<std::unique_ptr<Host>> make(Env& env, KeyPair key, Config config);
+  ~Host();  ///< Aborts the program if the host was started and not stopped.
+
+  /// Listens on the configured addresses, then joins the network in the background: fetches the
+  /// status documents, connects, probes. Errors: those of listening: `Errc::address_in_use`,
+  /// `Errc::permission_denied`, `Errc::invalid_argument`; `detail`, if given, names the address.
+  Task<> start(std::string* detail);
+  /// Ends all connections and tasks. Errors: none.
+  Task<> stop();
+
+  const PeerId& peer_id() const;
+  /// Where we listen, interfaces expanded. Without /p2p.
+  std::vector<Multiaddr> listen_addresses() const;
+  /// What we tell others, best first: confirmed, announced, then those usable in our scope.
+  std::vector<Multiaddr> advertised_addresses() const;
+  /// The verdict as of now.
+  NatReport nat() const;
+  std::vector<PeerInfo> peers() const;
+
+  /// Errors: see swarm::Swarm::connect(): `Errc::unavailable`, `Errc::refused`,
+  /// `Errc::unreachable`, `Errc::timed_out`, `Errc::wrong_peer`, …
+  Task<> connect(PeerId peer, std::vector<Multiaddr> addresses);
+  /// Errors: those of connect(), and `Errc::not_supported`.
+  Task<std::unique_ptr<Stream>> open_stream(PeerId peer, std::string protocol);
+  /// Serves `protocol`; the handler runs once for each stream and owns it.
+  void on(std::string protocol,
+          std::function<Task<>(PeerId peer, std::unique_ptr<Stream> stream)> handler);
+  /// Round trip to a connected peer. Errors: `Errc::timed_out`, those of open_stream().
+  Task<Duration> ping(PeerId peer);
+
+  /// The next event, in order. The last 1024 are kept; a slow reader loses the oldest.
+  /// Errors: `Errc::closed` once the host has stopped. One reader.
+  Task<HostEvent> next_event();
+
+  /// Counters by name, as in "pyrsia_swarm_dials_total": for export.
+  std::map<std::string, std::uint64_t> counters() const;
+
+ private:
+  struct State;
+  explicit Host(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pyrsia

@@ -1,0 +1,80 @@
+#include "host/scope.hpp"
+
+#include <pyrsia/config.hpp>
+
+#include <charconv>
+
+namespace pyrsia {
+namespace {
+
+/// An error about one value of one field: "peers: /ip4/…: does not end in /p2p/<peer>".
+Error refuse(std::string* detail, std::string_view field, std::string_view value,
+             std::string_view why) {
+  if (detail) {
+    detail->assign(field);
+    detail->append(": ").append(value).append(": ").append(why);
+  }
+  return Errc::invalid_argument;
+}
+
+Result<> validate_peers(std::string_view field, const std::vector<Multiaddr>& peers,
+                        std::string* detail) {
+  for (const auto& address : peers) {
+    if (!address.peer_id())
+      return refuse(detail, field, address.to_string(), "does not end in /p2p/<peer id>");
+    if (address.without_peer().empty())
+      return refuse(detail, field, address.to_string(), "has no address in front of /p2p");
+  }
+  return ok;
+}
+
+}  // namespace
+
+Result<Network> parse_network(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return Errc::malformed;
+  PYRSIA_TRY(const auto ip, IpAddress::parse(text.substr(0, slash)));
+  unsigned bits = 0;
+  const auto digits = text.substr(slash + 1);
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), bits);
+  if (error != std::errc() || end != digits.end() || bits > (ip.is_v4() ? 32U : 128U))
+    return Errc::malformed;
+  return Network{ip, bits};
+}
+
+AddressClassifier make_classifier(const Config& config) {
+  AddressClassifier classifier(config.scope == AddressScope::global ? AddressClass::global
+                               : config.scope == AddressScope::private_use
+                                   ? AddressClass::private_use
+                                   : AddressClass::loopback);
+  for (const auto& text : config.global_networks) {
+    if (const auto network = parse_network(text))
+      classifier.treat_as_global(network->ip, network->bits);
+  }
+  return classifier;
+}
+
+Result<> validate(const Config& config, std::string* detail) {
+  for (const auto& address : config.listen) {
+    if (!address.is_plain_tcp())
+      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
+  }
+  for (const auto& address : config.announce) {
+    if (!address.port()) return refuse(detail, "announce", address.to_string(), "has no port");
+    if (address.is_relayed())
+      return refuse(detail, "announce", address.to_string(), "is the address of a relay");
+  }
+  PYRSIA_TRY(validate_peers("peer", config.peers, detail));
+  PYRSIA_TRY(validate_peers("probe", config.probe_servers, detail));
+  for (const auto& url : config.bootstrap_urls) {
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+      return refuse(detail, "bootstrap-url", url, "does not begin with http:// or https://");
+  }
+  for (const auto& network : config.global_networks) {
+    if (!parse_network(network))
+      return refuse(detail, "global-networks", network, "is not an IP network such as 73.0.0.0/24");
+  }
+  return ok;
+}
+
+}  // namespace pyrsia

@@ -1,0 +1,83 @@
+#include "host/host_state.hpp"
+
+#include <pyrsia/host.hpp>
+
+#include <cassert>
+
+namespace pyrsia {
+
+Result<std::unique_ptr<Host>> Host::make(Runtime& runtime, KeyPair key, Config config) {
+  return make(runtime.env(), std::move(key), std::move(config));
+}
+
+Result<std::unique_ptr<Host>> Host::make(Env& env, KeyPair key, Config config) {
+  PYRSIA_TRY(validate(config, nullptr));
+  auto state = std::make_unique<State>(env, key, std::move(config));
+  return std::unique_ptr<Host>(new Host(std::move(state)));
+}
+
+Host::Host(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Host::~Host() = default;
+
+Task<> Host::start(std::string* detail) {
+  auto started = co_await state_->start(detail);
+  if (!started) PYRSIA_CO_TRY(co_await state_->stop());
+  co_return started;
+}
+
+Task<> Host::stop() {
+  return state_->stop();
+}
+
+const PeerId& Host::peer_id() const {
+  return state_->swarm.local_peer();
+}
+
+std::vector<Multiaddr> Host::listen_addresses() const {
+  return state_->swarm.listen_addresses();
+}
+
+std::vector<Multiaddr> Host::advertised_addresses() const {
+  return state_->advertised_addresses();
+}
+
+NatReport Host::nat() const {
+  return state_->reachability.report(state_->env.now());
+}
+
+std::vector<PeerInfo> Host::peers() const {
+  return state_->peers();
+}
+
+Task<> Host::connect(PeerId peer, std::vector<Multiaddr> addresses) {
+  swarm::DialRequest request{.peer = std::move(peer), .addresses = std::move(addresses)};
+  PYRSIA_CO_TRY(co_await state_->swarm.connect(std::move(request)));
+  co_return ok;
+}
+
+Task<std::unique_ptr<Stream>> Host::open_stream(PeerId peer, std::string protocol) {
+  return state_->swarm.open_stream(std::move(peer), std::move(protocol));
+}
+
+void Host::on(std::string protocol,
+              std::function<Task<>(PeerId peer, std::unique_ptr<Stream> stream)> handler) {
+  state_->swarm.handle(std::move(protocol), swarm::ProtocolLimits(),
+                       [handler = std::move(handler)](swarm::IncomingStream incoming) {
+                         return handler(incoming.connection.peer, std::move(incoming.stream));
+                       });
+}
+
+Task<Duration> Host::ping(PeerId peer) {
+  return state_->pinger.ping(std::move(peer));
+}
+
+Task<HostEvent> Host::next_event() {
+  return state_->events.next();
+}
+
+std::map<std::string, std::uint64_t> Host::counters() const {
+  return state_->counters();
+}
+
+}  // namespace pyrsia

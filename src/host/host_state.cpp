@@ -1,0 +1,276 @@
+#include "host/host_state.hpp"
+
+#include "host/scope.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace pyrsia {
+namespace {
+
+/// How often old evidence is let go.
+constexpr Duration kHouseInterval = std::chrono::seconds(1);
+
+swarm::Config swarm_config(const Config& config) {
+  swarm::Config out;
+  out.max_connections = config.max_connections;
+  return out;
+}
+
+identify::Config identify_config(const Config& config) {
+  identify::Config out;
+  if (!config.agent.empty()) out.agent = config.agent;
+  return out;
+}
+
+autonat::ServerConfig server_config(const AutonatConfig& config) {
+  autonat::ServerConfig out;
+  out.dial_budget = config.dial_back_budget;
+  out.throttle = {
+      {config.period, config.requests_per_period, config.requests_of_one_peer_per_period}};
+  return out;
+}
+
+autonat::ClientConfig client_config(const AutonatConfig& config) {
+  autonat::ClientConfig out;
+  out.boot_delay = config.boot_delay;
+  out.retry_interval = config.retry_interval;
+  out.probe_timeout = config.probe_timeout;
+  return out;
+}
+
+host::ReachabilityConfig reachability_config(const AutonatConfig& config) {
+  host::ReachabilityConfig out;
+  out.retry_interval = config.retry_interval;
+  out.refresh_interval = config.refresh_interval;
+  return out;
+}
+
+bootstrap::ClientConfig bootstrap_config(const Config& config) {
+  bootstrap::ClientConfig out;
+  out.urls = config.bootstrap_urls;
+  out.timeout = config.bootstrap_timeout;
+  out.cache_file = config.bootstrap_cache;
+  out.cache_lifetime = config.bootstrap_cache_lifetime;
+  return out;
+}
+
+JoinerConfig joiner_config(const Config& config) {
+  JoinerConfig out;
+  if (config.is_listen_only) return out;
+  out.peers = config.probe_servers;
+  out.peers.insert(out.peers.end(), config.peers.begin(), config.peers.end());
+  return out;
+}
+
+std::vector<Multiaddr> addresses_of(const std::vector<host::CandidateAddress>& candidates) {
+  std::vector<Multiaddr> out;
+  for (const auto& candidate : candidates) out.push_back(candidate.address);
+  return out;
+}
+
+bool joins_by_documents(const Config& config) {
+  return !config.is_listen_only && (!config.bootstrap_urls.empty() || config.bootstrap_cache);
+}
+
+}  // namespace
+
+Host::State::State(Env& e, const KeyPair& key, Config c)
+    : env(e),
+      config(std::move(c)),
+      log("host", config.log),
+      classifier(make_classifier(config)),
+      events(env),
+      swarm(env, key, swarm_config(config), classifier, log.named("swarm")),
+      observed(classifier),
+      reachability(reachability_config(config.autonat)),
+      pinger(swarm, {}),
+      identifier(
+          swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
+          log.named("identify")),
+      autonat_server(swarm, server_config(config.autonat), *this, log.named("autonat")),
+      autonat_client(
+          swarm, client_config(config.autonat), [this] { return addresses_of(candidates()); },
+          *this, log.named("autonat")),
+      joiner(swarm, joiner_config(config),
+             joins_by_documents(config)
+                 ? &bootstrap_client.emplace(
+                       env, bootstrap_config(config), classifier, swarm.local_peer(),
+                       log.named("bootstrap"), bootstrap_metrics,
+                       [this](const BootstrapProgress& progress) { events.push(progress); })
+                 : nullptr,
+             {.on_progress = [this](const BootstrapProgress& progress) { events.push(progress); },
+              .on_boot_peer =
+                  [this](const bootstrap::BootPeer& boot) {
+                    if (!autonat_client.add_server(boot.peer, boot.addresses))
+                      log.debug("too many AutoNAT servers", {});
+                  }},
+             log.named("bootstrap")),
+      tasks(env) {
+  auto transport = std::make_unique<transport::tcp::Transport>(env, key, mux::yamux::Config());
+  tcp = transport.get();
+  swarm.add_transport(std::move(transport));
+  swarm.add_observer(*this);
+}
+
+Host::State::~State() {
+  swarm.remove_observer(*this);
+}
+
+Task<> Host::State::start(std::string* detail) {
+  pinger.start();
+  identifier.start();
+  if (config.autonat.is_server) autonat_server.start();
+  swarm.start();
+  is_running = true;
+  for (const auto& address : config.listen) {
+    const auto bound = swarm.listen(address);
+    if (bound) continue;
+    if (detail)
+      *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
+    co_return bound.error();
+  }
+  on_listen_addresses_changed();
+  autonat_client.start();
+  joiner.start();
+  tasks.spawn(keep_house());
+  co_return ok;
+}
+
+Task<> Host::State::stop() {
+  if (!is_running) co_return ok;
+  is_running = false;
+  PYRSIA_CO_TRY(co_await joiner.stop());
+  PYRSIA_CO_TRY(co_await autonat_client.stop());
+  PYRSIA_CO_TRY(co_await identifier.stop());
+  tasks.cancel();
+  PYRSIA_CO_TRY(co_await tasks.join());
+  PYRSIA_CO_TRY(co_await swarm.stop());
+  events.close();
+  co_return ok;
+}
+
+std::vector<host::CandidateAddress> Host::State::candidates() const {
+  std::vector<host::CandidateAddress> out;
+  const auto add = [&](const Multiaddr& address, const char* source, std::size_t observers) {
+    if (!classifier.is_usable_by_others(address)) return;
+    const auto same = std::ranges::find(out, address, &host::CandidateAddress::address);
+    if (same == out.end()) {
+      out.push_back({address, source, observers});
+    } else {
+      same->observers = std::max(same->observers, observers);
+    }
+  };
+  for (const auto& address : config.announce) add(address.without_peer(), "announced", 0);
+  for (const auto& address : swarm.listen_addresses()) add(address, "listen", 0);
+  for (const auto& seen : observed.candidates(1))
+    add(Multiaddr::tcp(seen.external), "observed", seen.observers);
+  return out;
+}
+
+std::vector<Multiaddr> Host::State::advertised_addresses() const {
+  std::vector<Multiaddr> out;
+  const auto add = [&](const Multiaddr& address) {
+    if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+  };
+  const auto& confirmed = reachability.public_address();
+  if (confirmed) add(*confirmed);
+  for (const auto& address : config.announce) add(address.without_peer());
+  for (const auto& verdict : reachability.report(env.now()).addresses) {
+    if (verdict.status == Reachability::reachable) add(verdict.address);
+  }
+  // Identify tells each peer only those that make sense where it is.
+  for (const auto& address : swarm.listen_addresses()) {
+    if (reachability.may_advertise(address)) add(address);
+  }
+  return out;
+}
+
+std::vector<PeerInfo> Host::State::peers() const {
+  std::map<PeerId, PeerInfo> out;
+  for (const auto& connection : swarm.connections()) {
+    out.try_emplace(connection.peer, connection.peer, connection.remote,
+                    connection.direction == swarm::Direction::inbound,
+                    const_cast<State*>(this)->swarm.peer_store().agent(connection.peer),
+                    env.now() - connection.opened_at);
+  }
+  std::vector<PeerInfo> list;
+  for (auto& [peer, info] : out) list.push_back(std::move(info));
+  return list;
+}
+
+void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
+  if (swarm.connections_to(connection.peer).size() <= 1)
+    events.push(PeerConnected{connection.peer, connection.remote});
+  // A connection from a server that we are asking is its dial-back: the answer says so better.
+  if (connection.direction == swarm::Direction::inbound &&
+      !autonat_client.is_probing(connection.peer)) {
+    reachability.add_inbound_connection(env.now());
+  }
+}
+
+void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
+  if (observed.remove(connection.id)) addresses_changed();
+  if (!swarm.is_connected(connection.peer)) events.push(PeerDisconnected{connection.peer, reason});
+}
+
+void Host::State::on_listen_addresses_changed() {
+  std::set<Multiaddr> now;
+  for (const auto& address : swarm.listen_addresses()) {
+    now.insert(address);
+    if (!announced_listeners.contains(address)) events.push(Listening{address});
+  }
+  announced_listeners = std::move(now);
+  addresses_changed();
+}
+
+void Host::State::on_identified(const swarm::ConnectionInfo& connection,
+                                const identify::Info& info) {
+  const bool is_new = info.observed &&
+                      observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
+  if (is_new) addresses_changed();
+  autonat_client.reconsider();
+}
+
+void Host::State::on_inbound_probe(const InboundProbe& probe) {
+  events.push(probe);
+  if (probe.stage != InboundProbe::Stage::request || !joiner.is_boot_peer(probe.peer)) return;
+  if (std::exchange(is_connected, true)) return;
+  reachability.set_connected(true);
+  events.push(Connected{probe.peer});
+}
+
+void Host::State::on_outbound_probe(const OutboundProbe& probe) {
+  events.push(probe);
+}
+
+void Host::State::on_probe_result(const autonat::ProbeResult& result) {
+  apply(reachability.add_result(result, joiner.is_boot_peer(result.server), env.now()));
+  if (const auto next = reachability.next_probe()) autonat_client.probe_at(*next);
+}
+
+void Host::State::addresses_changed() {
+  reachability.set_port_mapping(observed.port_mapping(false));
+  apply(reachability.set_candidates(candidates(), env.now()));
+  if (!is_running) return;
+  autonat_client.reconsider();
+  identifier.addresses_changed();
+}
+
+void Host::State::apply(const std::optional<StatusChanged>& change) {
+  if (!change) return;
+  log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
+                                  {"to", nat_status_name(change->new_status)},
+                                  {"reason", change->reason}});
+  events.push(*change);
+  if (is_running) identifier.addresses_changed();
+}
+
+Task<> Host::State::keep_house() {
+  for (;;) {
+    PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
+    apply(reachability.tick(env.now()));
+  }
+}
+
+}  // namespace pyrsia

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "bootstrap/client/client.hpp"
+#include "host/event_queue.hpp"
+#include "host/joiner.hpp"
+#include "host/observed_addresses.hpp"
+#include "host/reachability.hpp"
+#include "protocols/autonat/client.hpp"
+#include "protocols/autonat/server.hpp"
+#include "protocols/identify/identifier.hpp"
+#include "protocols/ping/pinger.hpp"
+#include "runtime/task_group.hpp"
+#include "swarm/swarm.hpp"
+#include "transport/tcp/transport.hpp"
+
+#include <pyrsia/host.hpp>
+
+#include <optional>
+#include <set>
+
+namespace pyrsia {
+
+/// All parts of a host, in the order in which they depend on each other, and what flows between
+/// them: who sees us where, which addresses are candidates, what the probes say of them.
+struct Host::State final : private swarm::Observer,
+                           private identify::Observer,
+                           private autonat::Observer {
+  State(Env& env, const KeyPair& key, Config config);
+  ~State() override;
+
+  Task<> start(std::string* detail);
+  Task<> stop();
+
+  /// Where we might be reached: announced, observed and listened on, if usable in our scope.
+  std::vector<host::CandidateAddress> candidates() const;
+  std::vector<Multiaddr> advertised_addresses() const;
+  std::vector<PeerInfo> peers() const;
+  std::map<std::string, std::uint64_t> counters() const;
+
+  Env& env;
+  Config config;
+  Logger log;
+  AddressClassifier classifier;
+  EventQueue events;
+  transport::tcp::Transport* tcp = nullptr;  ///< The swarm's.
+  swarm::Swarm swarm;
+  host::ObservedAddresses observed;
+  host::ReachabilityTracker reachability;
+  ping::Pinger pinger;
+  identify::Identifier identifier;
+  autonat::Server autonat_server;
+  autonat::Client autonat_client;
+  bootstrap::Metrics bootstrap_metrics;
+  std::optional<bootstrap::Client> bootstrap_client;
+  Joiner joiner;
+  bool is_running = false;
+  bool is_connected = false;  ///< Fully.
+  std::set<Multiaddr> announced_listeners;
+  TaskGroup tasks;
+
+ private:
+  void on_connected(const swarm::ConnectionInfo& connection) override;
+  void on_disconnected(const swarm::ConnectionInfo& connection, Error reason) override;
+  void on_listen_addresses_changed() override;
+  void on_identified(const swarm::ConnectionInfo& connection, const identify::Info& info) override;
+  void on_inbound_probe(const InboundProbe& probe) override;
+  void on_outbound_probe(const OutboundProbe& probe) override;
+  void on_probe_result(const autonat::ProbeResult& result) override;
+
+  /// The addresses that we have may be others than before.
+  void addresses_changed();
+  void apply(const std::optional<StatusChanged>& change);
+  Task<> keep_house();
+};
+
+}  // namespace pyrsia

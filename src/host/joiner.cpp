@@ -1,0 +1,161 @@
+#include "host/joiner.hpp"
+
+#include <algorithm>
+
+namespace pyrsia {
+
+Joiner::Joiner(swarm::Swarm& swarm, JoinerConfig config, bootstrap::Client* client,
+               Callbacks callbacks, Logger log)
+    : swarm_(swarm),
+      env_(swarm.env()),
+      config_(std::move(config)),
+      client_(client),
+      callbacks_(std::move(callbacks)),
+      log_(log),
+      changed_(env_.executor()),
+      dials_(env_),
+      tasks_(env_) {
+  swarm_.add_observer(*this);
+}
+
+Joiner::~Joiner() {
+  swarm_.remove_observer(*this);
+}
+
+void Joiner::start() {
+  for (const auto& address : config_.peers) tasks_.spawn(keep_connected(address));
+  if (client_) tasks_.spawn(follow_documents());
+}
+
+Task<> Joiner::stop() {
+  tasks_.cancel();
+  PYRSIA_CO_TRY(co_await tasks_.join());
+  dials_.cancel();
+  PYRSIA_CO_TRY(co_await dials_.join());
+  if (client_) co_return co_await client_->stop();
+  co_return ok;
+}
+
+void Joiner::on_connected(const swarm::ConnectionInfo&) {
+  changed_.notify();
+}
+
+void Joiner::on_disconnected(const swarm::ConnectionInfo&, Error) {
+  changed_.notify();
+}
+
+Task<> Joiner::keep_connected(Multiaddr address) {
+  const auto peer = *address.peer_id();  // validate() has seen to it.
+  const bootstrap::BootPeer configured{peer, {address.without_peer()}};
+  auto delay = config_.min_delay;
+  for (;;) {
+    if (!swarm_.is_connected(peer)) {
+      const auto dialed = co_await dial(configured);
+      if (!dialed && dialed.error() == Errc::cancelled) co_return dialed.error();
+      delay = dialed ? config_.min_delay : std::min(2 * delay, config_.max_delay);
+    }
+    // A poll, not an event: some configured peers a second cost nothing and miss nothing.
+    const auto jitter = Duration(env_.random_below(std::uint64_t(delay.count())));
+    PYRSIA_CO_TRY(co_await env_.sleep_for(delay / 2 + jitter / 2));
+  }
+}
+
+Task<> Joiner::follow_documents() {
+  PYRSIA_CO_TRY(co_await dial_cached());
+  for (;;) {
+    metrics_.rounds.add();
+    auto fetched = co_await client_->fetch();
+    if (!fetched && fetched.error() == Errc::cancelled) co_return fetched.error();
+    if (fetched) start_round(*std::move(fetched));
+    PYRSIA_CO_TRY(co_await wait_for_round());
+    if (connected_count() > 0) {
+      metrics_.joined.add();
+      client_->joined();
+      PYRSIA_CO_TRY(co_await wait_until_alone());
+      tell(BootstrapProgress::Stage::waiting, "lost all boot peers; joining again");
+      continue;
+    }
+    metrics_.failed.add();
+    const auto delay = client_->next_delay();
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(delay).count();
+    tell(BootstrapProgress::Stage::waiting,
+         "not joined yet; next try in " + std::to_string(seconds) + " s");
+    PYRSIA_CO_TRY(co_await env_.sleep_for(delay));
+  }
+}
+
+Task<> Joiner::dial_cached() {
+  auto cached = co_await client_->cached();
+  if (!cached) {
+    if (cached.error() == Errc::cancelled) co_return cached.error();
+    co_return ok;
+  }
+  start_round(*std::move(cached));  // Not waited for: the documents are fetched meanwhile.
+  co_return ok;
+}
+
+void Joiner::start_round(std::vector<bootstrap::BootPeer> peers) {
+  ++round_;
+  queue_.clear();
+  for (auto& peer : peers) queue_.push_back(std::move(peer));
+  const auto count = std::min(config_.wanted_boot_peers, queue_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    ++dialing_count_;
+    dials_.spawn(dial_queued(round_));
+  }
+}
+
+Task<> Joiner::dial_queued(std::uint64_t round) {
+  // Leaves the queue alone once a later round has filled it.
+  while (round == round_ && !queue_.empty()) {
+    auto peer = std::move(queue_.front());
+    queue_.pop_front();
+    const auto dialed = co_await dial(std::move(peer));
+    if (!dialed && dialed.error() == Errc::cancelled) co_return dialed.error();
+    if (dialed) break;
+  }
+  --dialing_count_;
+  changed_.notify();
+  co_return ok;
+}
+
+Task<> Joiner::dial(bootstrap::BootPeer peer) {
+  if (boot_peers_.size() < config_.max_boot_peers) boot_peers_.insert(peer.peer);
+  callbacks_.on_boot_peer(peer);
+  if (swarm_.is_connected(peer.peer)) co_return ok;
+  tell(BootstrapProgress::Stage::connecting, "connecting to boot peer " + peer.peer.to_string());
+  swarm::DialRequest request{.peer = peer.peer, .addresses = peer.addresses};
+  const auto connected = co_await swarm_.connect(std::move(request));
+  if (!connected) {
+    if (connected.error() != Errc::cancelled) {
+      tell(BootstrapProgress::Stage::failed,
+           "cannot reach boot peer " + peer.peer.to_string() + ": " + connected.error().message());
+    }
+    co_return connected.error();
+  }
+  tell(BootstrapProgress::Stage::connected,
+       "connected to boot peer " + connected->remote.with_peer(peer.peer).to_string());
+  co_return ok;
+}
+
+Task<> Joiner::wait_for_round() {
+  while (connected_count() == 0 && dialing_count_ > 0) PYRSIA_CO_TRY(co_await changed_.wait());
+  co_return ok;
+}
+
+Task<> Joiner::wait_until_alone() {
+  while (connected_count() > 0) PYRSIA_CO_TRY(co_await changed_.wait());
+  co_return ok;
+}
+
+std::size_t Joiner::connected_count() const {
+  return std::size_t(std::ranges::count_if(
+      boot_peers_, [this](const PeerId& peer) { return swarm_.is_connected(peer); }));
+}
+
+void Joiner::tell(BootstrapProgress::Stage stage, std::string text) {
+  log_.debug("bootstrap", {{"what", text}});
+  callbacks_.on_progress({stage, std::move(text)});
+}
+
+}  // namespace pyrsia

@@ -1,0 +1,137 @@
+#include "host/observed_addresses.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::host {
+
+bool ObservedAddresses::add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
+                            const std::vector<Multiaddr>& listen_addresses, TimePoint now) {
+  auto vote = vote_of(connection, observed, listen_addresses);
+  if (!vote) return false;
+  const auto previous = votes_.find(connection.id);
+  if (previous != votes_.end()) {
+    if (previous->second.keys == vote->keys) return false;
+    remove(connection.id);
+  }
+  if (votes_.size() >= limits_.connections) return false;
+  std::erase_if(vote->keys, [&](const Key& key) {
+    return !tallies_.contains(key) && tallies_.size() >= limits_.addresses;
+  });
+  if (vote->keys.empty()) return false;
+  for (const auto& key : vote->keys) {
+    auto& tally = tallies_[key];
+    if (tally.votes_of_group.empty()) tally.first_seen = now;
+    ++tally.votes_of_group[vote->group];
+    if (vote->is_port_observed) ++tally.port_votes;
+  }
+  votes_.emplace(connection.id, *std::move(vote));
+  return true;
+}
+
+bool ObservedAddresses::remove(swarm::ConnectionId connection) {
+  const auto vote = votes_.find(connection);
+  if (vote == votes_.end()) return false;
+  for (const auto& key : vote->second.keys) {
+    const auto tally = tallies_.find(key);
+    if (tally == tallies_.end()) continue;
+    auto& groups = tally->second.votes_of_group;
+    const auto group = groups.find(vote->second.group);
+    if (group != groups.end() && --group->second == 0) groups.erase(group);
+    if (vote->second.is_port_observed) --tally->second.port_votes;
+    if (groups.empty()) tallies_.erase(tally);
+  }
+  votes_.erase(vote);
+  return true;
+}
+
+std::vector<ObservedAddress> ObservedAddresses::candidates(std::size_t min_observers) const {
+  std::vector<ObservedAddress> all;
+  for (const auto& [key, tally] : tallies_) {
+    const auto observers = tally.votes_of_group.size();
+    if (observers >= min_observers)
+      all.push_back(
+          {key.external, key.local_port, observers, tally.port_votes > 0, tally.first_seen});
+  }
+  std::ranges::sort(all, [](const ObservedAddress& a, const ObservedAddress& b) {
+    if (a.observers != b.observers) return a.observers > b.observers;
+    if (a.first_seen != b.first_seen) return a.first_seen < b.first_seen;
+    return a.external < b.external;
+  });
+  std::map<std::pair<bool, std::uint16_t>, std::size_t> taken;
+  std::erase_if(all, [&](const ObservedAddress& one) {
+    return ++taken[{one.external.ip.is_v6(), one.local_port}] > limits_.of_one_listener;
+  });
+  return all;
+}
+
+PortMapping ObservedAddresses::port_mapping(bool is_v6) const {
+  // Per local port: who saw which external endpoint. Several connections to one endpoint are one.
+  std::map<std::uint16_t, std::map<Endpoint, std::set<Endpoint>>> seen;
+  for (const auto& [id, vote] : votes_) {
+    if (!vote.is_outbound || !vote.is_port_observed) continue;
+    for (const auto& key : vote.keys)
+      if (key.external.ip.is_v6() == is_v6) seen[key.local_port][key.external].insert(vote.remote);
+  }
+  auto verdict = PortMapping::unknown;
+  for (const auto& [port, externals] : seen) {
+    std::size_t total = 0;
+    std::size_t most = 0;
+    for (const auto& [external, remotes] : externals) {
+      total += remotes.size();
+      most = std::max(most, remotes.size());
+    }
+    if (total < 2) continue;
+    // A mapping that was renewed leaves a few votes for the old one: half of them must agree.
+    if (most < 2 || most * 2 < total) return PortMapping::endpoint_dependent;
+    verdict = PortMapping::endpoint_independent;
+  }
+  return verdict;
+}
+
+std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
+    const swarm::ConnectionInfo& connection, const Multiaddr& observed,
+    const std::vector<Multiaddr>& listen_addresses) const {
+  if (connection.remote.is_relayed() || observed.is_relayed()) return {};
+  const auto local = connection.local.endpoint();
+  const auto remote = connection.remote.endpoint();
+  const auto external = observed.without_peer().endpoint();
+  if (!local || !remote || !external || !observed.is_plain_tcp()) return {};
+  if (external->port == 0 || external->ip.is_v6() != local->ip.is_v6()) return {};
+  // A peer in our own network sees an address that is of use there only.
+  if (!classifier_.is_usable_by_others(external->ip)) return {};
+  if (!classifier_.is_usable_by_others(remote->ip)) return {};
+
+  Vote vote;
+  vote.group = group_of(remote->ip);
+  vote.remote = *remote;
+  vote.is_port_observed = connection.is_port_shared;
+  vote.is_outbound = connection.direction == swarm::Direction::outbound;
+  for (const auto& listener : listen_addresses) {
+    const auto endpoint = listener.endpoint();
+    if (!endpoint || !listener.is_plain_tcp() || endpoint->port == 0) continue;
+    if (endpoint->ip.is_v6() != external->ip.is_v6()) continue;
+    if (connection.is_port_shared && endpoint->port != local->port) continue;
+    const auto port = connection.is_port_shared ? external->port : endpoint->port;
+    const Key key{endpoint->port, {external->ip, port}};
+    if (std::ranges::find(vote.keys, key) == vote.keys.end()) vote.keys.push_back(key);
+  }
+  if (vote.keys.empty()) return {};
+  return vote;
+}
+
+std::string ObservedAddresses::group_of(const IpAddress& observer) const {
+  const auto ip = observer.unmapped();
+  return network_key(ip, ip.is_v4() ? limits_.group_bits_v4 : limits_.group_bits_v6);
+}
+
+std::string network_key(const IpAddress& ip, unsigned bits) {
+  std::string key(ip.is_v4() ? "4" : "6");
+  for (unsigned at = 0; at < bits && at / 8 < ip.bytes().size(); at += 8) {
+    const auto rest = bits - at;
+    const auto mask = rest >= 8 ? 0xffU : 0xffU << (8 - rest) & 0xffU;
+    key.push_back(static_cast<char>(ip.bytes()[at / 8] & mask));
+  }
+  return key;
+}
+
+}  // namespace pyrsia::host

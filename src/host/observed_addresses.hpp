@@ -1,0 +1,105 @@
+#pragma once
+
+#include "multi/address_class.hpp"
+#include "swarm/connection.hpp"
+
+#include <pyrsia/ip.hpp>
+#include <pyrsia/multiaddr.hpp>
+#include <pyrsia/time.hpp>
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pyrsia::host {
+
+/// Where our NAT sends what leaves from one port of ours. RFC 4787, section 4.1.
+enum class PortMapping {
+  unknown,               ///< Fewer than two peers have seen the port.
+  endpoint_independent,  ///< All peers see the same port: they can be told of it.
+  endpoint_dependent,    ///< Each peer sees another port: none is of use to others.
+};
+
+/// An address of ours that nobody told us but those who see us.
+struct ObservedAddress {
+  Endpoint external;
+  std::uint16_t local_port = 0;   ///< Of the listener that it stands for.
+  std::size_t observers = 0;      ///< Groups of peers in distinct networks.
+  bool is_port_observed = false;  ///< Else only the IP was seen; the port is the listener's.
+  TimePoint first_seen;
+};
+
+struct ObservedAddressLimits {
+  std::size_t connections = 4096;   ///< That vote. Further ones are passed over.
+  std::size_t addresses = 256;      ///< Distinct ones in all; further ones are passed over.
+  std::size_t of_one_listener = 3;  ///< Returned for a port; go's figure.
+  unsigned group_bits_v4 = 24;      ///< Peers in the same such network count as one observer.
+  unsigned group_bits_v6 = 56;
+};
+
+/// The first `bits` bits of `ip`, and its family, as a key: who shares it is one observer.
+std::string network_key(const IpAddress& ip, unsigned bits);
+
+/// Collects what peers say they see us at (Identify's observedAddr). A peer's word counts while its
+/// connection lasts, once for each group of peers. A plain state machine: no I/O, takes `now`.
+/// Owned by the host; `classifier` must outlive it.
+class ObservedAddresses {
+ public:
+  using Limits = ObservedAddressLimits;
+
+  explicit ObservedAddresses(const AddressClassifier& classifier, Limits limits = {})
+      : classifier_(classifier), limits_(limits) {}
+
+  /// The peer of `connection` sees us at `observed`. Where the connection uses a listener's port,
+  /// that is an address of ours; else its IP is, with the port of each TCP listener of that family.
+  /// Passed over: relayed connections, peers or addresses outside our scope, port 0, another
+  /// family than the connection's. True if something has changed.
+  bool add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
+           const std::vector<Multiaddr>& listen_addresses, TimePoint now);
+  /// The connection has ended: its vote is gone. True if something has changed.
+  bool remove(swarm::ConnectionId connection);
+
+  /// Those with at least `min_observers`, most observers first, then earliest first, at most
+  /// Limits::of_one_listener for each family and local port.
+  std::vector<ObservedAddress> candidates(std::size_t min_observers) const;
+
+  /// From connections that we opened from a listener's port.
+  PortMapping port_mapping(bool is_v6) const;
+
+  std::size_t connection_count() const { return votes_.size(); }
+
+ private:
+  /// An external address for one local port.
+  struct Key {
+    std::uint16_t local_port;
+    Endpoint external;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Tally {
+    std::map<std::string, std::size_t> votes_of_group;
+    std::size_t port_votes = 0;
+    TimePoint first_seen;
+  };
+  struct Vote {
+    std::vector<Key> keys;
+    std::string group;
+    Endpoint remote;
+    bool is_port_observed = false;
+    bool is_outbound = false;
+  };
+
+  std::optional<Vote> vote_of(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
+                              const std::vector<Multiaddr>& listen_addresses) const;
+  std::string group_of(const IpAddress& observer) const;
+
+  const AddressClassifier& classifier_;
+  Limits limits_;
+  std::map<Key, Tally> tallies_;
+  std::unordered_map<swarm::ConnectionId, Vote> votes_;
+};
+
+}  // namespace pyrsia::host

@@ -1,0 +1,36 @@
+#include "protocols/autonat/throttle.hpp"
+
+namespace pyrsia::autonat {
+
+Throttle::Throttle(const std::vector<ThrottleWindow>& windows) {
+  for (const auto& limits : windows) windows_.push_back({limits, {}, {}});
+}
+
+Throttle::Verdict Throttle::check(const PeerId& peer, TimePoint now) {
+  auto verdict = Verdict::allowed;
+  for (auto& window : windows_) {
+    expire(window, now);
+    if (window.entries.size() >= window.limits.all_peers) return Verdict::too_many;
+    const auto count = window.counts.find(peer);
+    if (count != window.counts.end() && count->second >= window.limits.one_peer)
+      verdict = Verdict::too_many_of_peer;
+  }
+  return verdict;
+}
+
+void Throttle::add(const PeerId& peer, TimePoint now) {
+  for (auto& window : windows_) {
+    window.entries.push_back({now, peer});
+    ++window.counts[peer];
+  }
+}
+
+void Throttle::expire(Window& window, TimePoint now) {
+  while (!window.entries.empty() && now - window.entries.front().at >= window.limits.length) {
+    const auto count = window.counts.find(window.entries.front().peer);
+    if (--count->second == 0) window.counts.erase(count);
+    window.entries.pop_front();
+  }
+}
+
+}  // namespace pyrsia::autonat

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <pyrsia/peer_id.hpp>
+#include <pyrsia/time.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace pyrsia::autonat {
+
+/// At most so many dial-backs within any time of this length.
+struct ThrottleWindow {
+  Duration length = std::chrono::seconds(1);
+  std::size_t all_peers = 30;
+  std::size_t one_peer = 3;
+};
+
+/// Counts accepted requests in one or more windows. Plain state: takes `now`. Its memory is bounded
+/// by the windows' `all_peers`.
+class Throttle {
+ public:
+  enum class Verdict { allowed, too_many, too_many_of_peer };
+
+  explicit Throttle(const std::vector<ThrottleWindow>& windows);
+
+  /// Whether one more of `peer` is within all windows.
+  Verdict check(const PeerId& peer, TimePoint now);
+  /// Counts one of `peer`.
+  void add(const PeerId& peer, TimePoint now);
+
+ private:
+  struct Entry {
+    TimePoint at;
+    PeerId peer;
+  };
+  struct Window {
+    ThrottleWindow limits;
+    std::deque<Entry> entries;
+    std::unordered_map<PeerId, std::size_t> counts;
+  };
+  static void expire(Window& window, TimePoint now);
+
+  std::vector<Window> windows_;
+};
+
+}  // namespace pyrsia::autonat

@@ -1,0 +1,141 @@
+#include "sim/udp.hpp"
+
+#include "sim/host.hpp"
+#include "sim/network.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::sim {
+namespace {
+
+class Socket final : public UdpSocket {
+ public:
+  Socket(UdpStack& stack, std::shared_ptr<UdpPort> port)
+      : stack_(stack.link()), port_(std::move(port)) {}
+  ~Socket() override { close(); }
+
+  Task<Datagram> receive(std::span<std::uint8_t> out) override {
+    if (auto* stack = this->stack(); stack && stack->operation_fails())
+      co_return Errc::network_failed;
+    while (port_->queue.empty()) {
+      if (port_->is_closed) co_return Errc::closed;
+      PYRSIA_CO_TRY(co_await port_->arrived.wait());
+    }
+    const auto packet = std::move(port_->queue.front());
+    port_->queue.pop_front();
+    port_->queued_bytes -= packet.payload.size();
+    std::copy_n(packet.payload.begin(), std::min(packet.payload.size(), out.size()), out.begin());
+    const Datagram datagram{packet.from, packet.payload.size()};
+    co_return datagram;
+  }
+
+  Result<> send(const Endpoint& to, BytesView bytes) override {
+    auto* stack = this->stack();
+    if (!stack || port_->is_closed) return Errc::network_failed;
+    return stack->send(*port_, to, bytes);
+  }
+
+  Endpoint local() const override { return port_->local; }
+  void close() noexcept override {
+    if (auto* stack = this->stack()) stack->close(*port_);
+  }
+
+ private:
+  UdpStack* stack() const {
+    const auto link = stack_.lock();
+    return link ? *link : nullptr;
+  }
+
+  std::weak_ptr<UdpStack*> stack_;
+  std::shared_ptr<UdpPort> port_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<UdpSocket>> UdpStack::bind(const Endpoint& local) {
+  if (operation_fails() || !host_.is_up()) return Errc::network_failed;
+  if (!local.ip.is_unspecified() && !host_.is_own(local.ip)) return Errc::invalid_argument;
+  const auto is_free = [&](std::uint16_t port) {
+    return std::ranges::none_of(ports_, [&](const auto& entry) {
+      const auto& ip = entry.first.ip;
+      return entry.first.port == port && ip.is_v6() == local.ip.is_v6() &&
+             (ip == local.ip || ip.is_unspecified() || local.ip.is_unspecified());
+    });
+  };
+  auto at = local;
+  if (at.port == 0) {
+    PYRSIA_TRY(at.port, host_.choose_port(is_free));
+  } else if (!is_free(at.port)) {
+    return Errc::address_in_use;
+  }
+  auto port = std::make_shared<UdpPort>(host_, at);
+  ports_.emplace(at, port);
+  return std::make_unique<Socket>(*this, std::move(port));
+}
+
+Result<> UdpStack::send(const UdpPort& port, const Endpoint& to, BytesView bytes) {
+  if (operation_fails()) return Errc::network_failed;
+  if (bytes.size() > kMaxDatagramBytes) return Errc::too_large;
+  if (to.ip.is_v6() != port.local.ip.is_v6()) return Errc::unreachable;
+  Packet packet;
+  packet.from = port.local;
+  if (packet.from.ip.is_unspecified()) {
+    PYRSIA_TRY(packet.from.ip, host_.source_for(to.ip));
+  }
+  packet.to = to;
+  packet.payload.assign(bytes.begin(), bytes.end());
+  host_.network().send(host_, std::move(packet));
+  return ok;
+}
+
+void UdpStack::receive(Packet packet) {
+  const auto port = port_for(packet.to);
+  if (!port) return;
+  if (port->queued_bytes + packet.payload.size() > kUdpQueueBytes) {
+    host_.probe("udp: receive queue is full");
+    return;
+  }
+  port->queued_bytes += packet.payload.size();
+  port->queue.push_back(std::move(packet));
+  port->arrived.notify();
+}
+
+std::shared_ptr<UdpPort> UdpStack::port_for(const Endpoint& local) const {
+  const auto any = local.ip.is_v6() ? IpAddress::v6_any() : IpAddress::v4_any();
+  for (const auto& at : {local, Endpoint{any, local.port}}) {
+    const auto found = ports_.find(at);
+    if (found != ports_.end()) return found->second;
+  }
+  return nullptr;
+}
+
+void UdpStack::close(UdpPort& port) {
+  if (port.is_closed) return;
+  port.is_closed = true;
+  port.queue.clear();
+  port.queued_bytes = 0;
+  port.arrived.notify();
+  ports_.erase(port.local);
+}
+
+void UdpStack::close_all() {
+  for (const auto& [at, port] : std::exchange(ports_, {})) {
+    port->is_closed = true;
+    port->queue.clear();
+    port->arrived.notify();
+  }
+  link_ = std::make_shared<UdpStack*>(this);
+}
+
+bool UdpStack::operation_fails() {
+  return host_.network().operation_fails();
+}
+
+std::string UdpStack::describe() const {
+  std::string text;
+  for (const auto& [at, port] : ports_)
+    if (port->arrived.has_waiter()) text += "  udp " + at.to_string() + " waits to receive\n";
+  return text;
+}
+
+}  // namespace pyrsia::sim

@@ -1,0 +1,60 @@
+#pragma once
+
+#include "runtime/env.hpp"
+#include "runtime/event.hpp"
+#include "sim/packet.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace pyrsia::sim {
+
+class SimHost;
+
+/// What a socket has not read yet; more is lost.
+inline constexpr std::size_t kUdpQueueBytes = std::size_t(256) << 10;
+inline constexpr std::size_t kMaxDatagramBytes = 65507;
+
+/// One bound port: the queue between the stack and the socket.
+struct UdpPort {
+  UdpPort(Env& env, const Endpoint& at) : local(at), arrived(env.executor()) {}
+
+  Endpoint local;
+  std::deque<Packet> queue;
+  std::size_t queued_bytes = 0;
+  bool is_closed = false;
+  Event arrived;
+};
+
+/// The UDP of one host. Owned by its host.
+class UdpStack {
+ public:
+  explicit UdpStack(SimHost& host) : host_(host) {}
+  UdpStack(const UdpStack&) = delete;
+  UdpStack& operator=(const UdpStack&) = delete;
+  ~UdpStack() { close_all(); }
+
+  Result<std::unique_ptr<UdpSocket>> bind(const Endpoint& local);
+  void receive(Packet packet);
+  /// Pending calls end with `Errc::closed`.
+  void close_all();
+  std::string describe() const;
+
+  // For sockets.
+  Result<> send(const UdpPort& port, const Endpoint& to, BytesView bytes);
+  bool operation_fails();
+  void close(UdpPort& port);
+  /// Leads to this stack until close_all().
+  std::weak_ptr<UdpStack*> link() const { return link_; }
+
+ private:
+  std::shared_ptr<UdpPort> port_for(const Endpoint& local) const;
+
+  SimHost& host_;
+  std::shared_ptr<UdpStack*> link_ = std::make_shared<UdpStack*>(this);
+  std::map<Endpoint, std::shared_ptr<UdpPort>> ports_;
+};
+
+}  // namespace pyrsia::sim

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <pyrsia/multiaddr.hpp>
+#include <pyrsia/peer_id.hpp>
+
+#include <vector>
+
+namespace pyrsia::swarm {
+
+struct DialRequest {
+  PeerId peer;
+  /// Tried besides those of the peer store; with `is_only_these`, instead of them. They are tried
+  /// even if they failed a moment ago, while those of the store rest after a failure.
+  std::vector<Multiaddr> addresses;
+  bool is_only_these = false;
+  bool is_new_connection = false;  ///< Dial even if connected; keep both connections.
+  bool use_new_port = false;       ///< Never leave from a listener's port.
+};
+
+}  // namespace pyrsia::swarm

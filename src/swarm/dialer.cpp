@@ -1,0 +1,263 @@
+#include "swarm/dialer.hpp"
+
+#include "runtime/event.hpp"
+#include "runtime/timeout.hpp"
+#include "swarm/dial_plan.hpp"
+#include "swarm/resolver.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::swarm {
+
+/// One effort to reach one peer, for all who wait for it.
+struct Dialer::Job {
+  Job(Env& env, DialRequest r)
+      : request(std::move(r)),
+        plan(DialRules()),
+        deadline(env.now()),
+        changed(env.executor()),
+        tasks(env) {}
+
+  /// True if who asks for `other` can be served by this job.
+  bool is_joinable_by(const DialRequest& other) const {
+    if (result || request.peer != other.peer || request.is_new_connection ||
+        other.is_new_connection || request.use_new_port != other.use_new_port ||
+        request.is_only_these != other.is_only_these)
+      return false;
+    return !request.is_only_these || request.addresses == other.addresses;
+  }
+
+  const DialRequest request;
+  DialPlan plan;
+  ResolveBudget budget;
+  std::size_t resolving = 0;
+  Error resolve_error = Errc::unavailable;
+  TimePoint deadline;
+  std::vector<Waiter*> waiters;
+  std::optional<Result<ConnectionInfo>> result;
+  Event changed;
+  TaskGroup tasks;  // Dials and look-ups.
+};
+
+/// One who waits for a job. The job goes on while there is one.
+class Dialer::Waiter {
+ public:
+  Waiter(Job& job, Env& env) : job_(&job), done_(env.executor()) { job.waiters.push_back(this); }
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  ~Waiter() {
+    if (!job_) return;
+    std::erase(job_->waiters, this);
+    job_->changed.notify();
+  }
+
+  Task<ConnectionInfo> wait() {
+    while (!result_) PYRSIA_CO_TRY(co_await done_.wait());
+    co_return *result_;
+  }
+  void finish(const Result<ConnectionInfo>& result) {
+    job_ = nullptr;
+    result_ = result;
+    done_.notify();
+  }
+
+ private:
+  Job* job_;
+  std::optional<Result<ConnectionInfo>> result_;
+  Event done_;
+};
+
+/// Counts a dial against max_dials; those who wait for room hear of it when it ends.
+class Dialer::DialSlot {
+ public:
+  explicit DialSlot(Dialer& dialer) : dialer_(dialer) { ++dialer_.running_; }
+  DialSlot(const DialSlot&) = delete;
+  DialSlot& operator=(const DialSlot&) = delete;
+  ~DialSlot() {
+    if (dialer_.running_-- < dialer_.shared_.config.max_dials) return;
+    for (const auto& job : dialer_.jobs_) job->changed.notify();
+  }
+
+ private:
+  Dialer& dialer_;
+};
+
+Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners)
+    : shared_(shared), connections_(connections), listeners_(listeners), drivers_(shared.env) {}
+
+Dialer::~Dialer() = default;
+
+Task<ConnectionInfo> Dialer::connect(DialRequest request) {
+  if (is_stopping_) co_return Errc::closed;
+  if (request.peer == shared_.local_peer) co_return Errc::invalid_argument;
+  if (!connections_.has_room(request.peer)) {
+    shared_.metrics.connections_refused.add();
+    co_return Errc::limit_reached;
+  }
+  auto* job = find_joinable(request);
+  const bool is_new = job == nullptr;
+  if (is_new) {
+    job = &make_job(std::move(request));
+  } else {
+    add_addresses(*job, request.addresses, false);
+    job->changed.notify();
+  }
+  // The job ends once nobody waits for it, so it starts when somebody does.
+  Waiter waiter(*job, shared_.env);
+  if (is_new) drivers_.spawn(drive(*job));
+  co_return co_await waiter.wait();
+}
+
+Task<> Dialer::stop() {
+  is_stopping_ = true;
+  for (const auto& job : jobs_) {
+    if (!job->result) job->result = Errc::closed;
+    job->changed.notify();
+  }
+  co_return co_await drivers_.join();
+}
+
+Dialer::Job* Dialer::find_joinable(const DialRequest& request) const {
+  const auto found =
+      std::ranges::find_if(jobs_, [&](const auto& job) { return job->is_joinable_by(request); });
+  return found == jobs_.end() ? nullptr : found->get();
+}
+
+Dialer::Job& Dialer::make_job(DialRequest request) {
+  auto& job = *jobs_.emplace_back(std::make_unique<Job>(shared_.env, std::move(request)));
+  job.deadline = shared_.env.now() + shared_.config.connect_timeout;
+  add_addresses(job, job.request.addresses, false);
+  if (!job.request.is_only_these)
+    add_addresses(job, shared_.peer_store.addresses(job.request.peer, shared_.env.now()), true);
+  return job;
+}
+
+void Dialer::add_addresses(Job& job, const std::vector<Multiaddr>& addresses, bool is_stored) {
+  for (const auto& address : addresses) {
+    const auto named = address.peer_id();
+    if (named && *named != job.request.peer) continue;
+    if (address.dns_name()) {
+      // With its /p2p, which chooses among the records of a /dnsaddr.
+      ++job.resolving;
+      job.tasks.spawn(resolve_name(job, address));
+    } else {
+      add_address(job, address.without_peer(), is_stored);
+    }
+  }
+}
+
+void Dialer::add_address(Job& job, const Multiaddr& address, bool is_stored) {
+  const auto now = shared_.env.now();
+  const auto ip = address.ip();
+  if (!ip || address.is_relayed() || !transport_for(address)) return;
+  const auto address_class = shared_.classifier.classify(address);
+  if (address_class == AddressClass::unusable) return;
+  // Without its zone, which no other machine knows, it leads nowhere.
+  if (address_class == AddressClass::link_local && ip->is_v6()) return;
+  const auto own = listeners_.addresses();
+  if (std::ranges::find(own, address) != own.end()) return;
+  if (is_stored && backoff_.is_resting(job.request.peer, address, now)) return;
+  job.plan.add(address, address_class, now);
+}
+
+transport::Transport* Dialer::transport_for(const Multiaddr& address) const {
+  for (const auto& each : shared_.transports)
+    if (each->can_dial(address)) return each.get();
+  return nullptr;
+}
+
+Task<> Dialer::drive(Job& job) {
+  while (!job.result && !job.waiters.empty()) {
+    start_due(job);
+    if (job.result) break;
+    const auto now = shared_.env.now();
+    if (job.plan.is_exhausted() && job.resolving == 0) {
+      const auto error = job.plan.error();
+      job.result = error == Errc::unavailable ? job.resolve_error : error;
+    } else if (now >= job.deadline) {
+      job.result = Errc::timed_out;
+    } else if (const auto waited = co_await wait_for_change(job); !waited) {
+      job.result = waited.error();
+    }
+  }
+  finish(job);
+  job.tasks.cancel();
+  PYRSIA_CO_TRY(co_await job.tasks.join());
+  std::erase_if(jobs_, [&job](const auto& each) { return each.get() == &job; });
+  co_return ok;
+}
+
+Task<> Dialer::wait_for_change(Job& job) {
+  auto until = job.deadline;
+  const auto next = job.plan.next_start();
+  if (next && running_ < shared_.config.max_dials) until = std::min(until, *next);
+  const auto limit = until - shared_.env.now();
+  const auto change = co_await with_timeout(shared_.env, limit, job.changed.wait());
+  if (!change && change.error() != Errc::timed_out) co_return change.error();
+  co_return ok;
+}
+
+void Dialer::start_due(Job& job) {
+  while (!job.result && running_ < shared_.config.max_dials) {
+    auto address = job.plan.start_next(shared_.env.now());
+    if (!address) return;
+    job.tasks.spawn(dial(job, *std::move(address)));
+  }
+}
+
+Task<> Dialer::resolve_name(Job& job, Multiaddr address) {
+  auto resolving = resolve(shared_.env, std::move(address), job.request.peer, job.budget);
+  const auto found =
+      co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(resolving));
+  --job.resolving;
+  if (!found) {
+    job.resolve_error = found.error();
+  } else {
+    for (const auto& each : *found) add_address(job, each.without_peer(), false);
+  }
+  job.changed.notify();
+  co_return ok;
+}
+
+Task<> Dialer::dial(Job& job, Multiaddr address) {
+  const DialSlot slot(*this);
+  shared_.metrics.dials.add();
+  transport::DialOptions options;
+  options.use_new_port = job.request.use_new_port;
+  auto dialing = transport_for(address)->dial(address, job.request.peer, options);
+  auto connection =
+      co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(dialing));
+  if (!connection) {
+    dial_ended(job, address, connection.error());
+  } else {
+    dial_ended(job, address, connections_.adopt(*std::move(connection), Direction::outbound));
+  }
+  co_return ok;
+}
+
+void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result) {
+  const auto& peer = job.request.peer;
+  if (result) {
+    backoff_.succeeded(peer, address);
+    // One that comes in after the winner, in the same turn, is kept as well.
+    if (!job.result) job.result = std::move(result);
+  } else if (result.error() != Errc::cancelled) {
+    const auto now = shared_.env.now();
+    const auto error = result.error();
+    shared_.metrics.dials_failed.add();
+    shared_.log.debug("dial failed", {{"address", address.to_string()}, {"error", error}});
+    if (error == Errc::wrong_peer) shared_.peer_store.remove_address(peer, address);
+    if (!job.request.is_only_these) backoff_.failed(peer, address, now);
+    job.plan.failed(address, error, now);
+  }
+  job.changed.notify();
+}
+
+void Dialer::finish(Job& job) {
+  // Without a result all who waited have gone.
+  if (!job.result) job.result = Errc::cancelled;
+  for (auto* waiter : job.waiters) waiter->finish(*job.result);
+  job.waiters.clear();
+}
+
+}  // namespace pyrsia::swarm

@@ -1,0 +1,191 @@
+#include "transport/tcp/transport.hpp"
+
+#include "transport/muxer_negotiation.hpp"
+#include "transport/tcp/source.hpp"
+#include "wire/buffered_stream.hpp"
+#include "wire/multistream.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace pyrsia::transport::tcp {
+namespace {
+
+Multiaddr address_of(const Endpoint& endpoint) {
+  const Endpoint plain{endpoint.ip.unmapped(), endpoint.port};
+  return Multiaddr::tcp(plain);
+}
+
+/// The security protocols that we speak, best first.
+const std::vector<std::string>& securities() {
+  static const std::vector<std::string> names(1, std::string(secure::noise::kProtocol));
+  return names;
+}
+
+bool is_security(std::string_view name) {
+  return std::ranges::find(securities(), name) != securities().end();
+}
+
+}  // namespace
+
+/// A connection that was accepted; its handshakes are still to come.
+class Transport::Accepted final : public Incoming {
+ public:
+  Accepted(Transport& transport, std::unique_ptr<TcpSocket> socket)
+      : transport_(transport), remote_(address_of(socket->remote())), socket_(std::move(socket)) {}
+
+  Multiaddr remote() const override { return remote_; }
+  Task<Connection> upgrade() override {
+    return transport_.upgrade(std::move(socket_), Role::responder, std::nullopt);
+  }
+
+ private:
+  Transport& transport_;
+  Multiaddr remote_;
+  std::unique_ptr<TcpSocket> socket_;
+};
+
+class Transport::Accepting final : public Listener {
+ public:
+  Accepting(Transport& transport, std::unique_ptr<TcpListener> listener)
+      : transport_(transport), listener_(std::move(listener)) {
+    transport_.listeners_.push_back(listener_.get());
+  }
+  ~Accepting() override { close(); }
+
+  Task<std::unique_ptr<Incoming>> accept() override {
+    PYRSIA_CO_TRY(auto socket, co_await listener_->accept());
+    std::unique_ptr<Incoming> accepted = std::make_unique<Accepted>(transport_, std::move(socket));
+    co_return accepted;
+  }
+  Multiaddr address() const override { return address_of(listener_->local()); }
+  void close() noexcept override {
+    std::erase(transport_.listeners_, listener_.get());
+    listener_->close();
+  }
+
+ private:
+  Transport& transport_;
+  std::unique_ptr<TcpListener> listener_;
+};
+
+Transport::Transport(Env& env, const KeyPair& key, const mux::yamux::Config& yamux)
+    : env_(env),
+      local_peer_(key.peer_id()),
+      yamux_(yamux),
+      identity_(env, key, {std::string(mux::yamux::kProtocol)}) {}
+
+Transport::~Transport() {
+  assert(listeners_.empty());
+}
+
+bool Transport::can_dial(const Multiaddr& address) const {
+  if (!address.is_plain_tcp()) return false;
+  const auto endpoint = address.endpoint();
+  return endpoint && endpoint->port != 0 && !endpoint->ip.is_unspecified();
+}
+
+Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions options) {
+  if (peer == local_peer_ || !can_dial(address)) co_return Errc::invalid_argument;
+  PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
+  co_return co_await upgrade(std::move(socket), Role::initiator, std::move(peer));
+}
+
+Task<std::unique_ptr<TcpSocket>> Transport::connect(Endpoint remote, DialOptions options) {
+  const auto source = options.use_new_port ? std::nullopt : source_for(remote);
+  auto socket = co_await connect_from(remote, source);
+  if (source && !socket) {
+    // Either the same two endpoints are connected already, or that source IP leads nowhere. A
+    // closed port or a silent host is the same from everywhere.
+    const auto error = socket.error();
+    const bool is_by_source = error == Errc::address_in_use || error == Errc::invalid_argument ||
+                              error == Errc::permission_denied || error == Errc::network_failed ||
+                              (error == Errc::unreachable && !source->ip.is_unspecified());
+    if (!is_by_source) co_return error;
+    metrics_.port_conflicts.add();
+    socket = co_await connect_from(remote, std::nullopt);
+  }
+  co_return std::move(socket);
+}
+
+Task<std::unique_ptr<TcpSocket>> Transport::connect_from(Endpoint remote,
+                                                         std::optional<Endpoint> local) {
+  TcpConnectOptions options;
+  options.local = local;
+  PYRSIA_CO_TRY(auto socket, co_await env_.tcp_connect(remote, options));
+  // Linux connects a socket to itself if source and destination are the same.
+  if (socket->local() == socket->remote()) co_return Errc::wrong_peer;
+  co_return std::move(socket);
+}
+
+std::optional<Endpoint> Transport::source_for(const Endpoint& remote) {
+  std::vector<Endpoint> endpoints;
+  bool is_any_specific = false;
+  for (const auto* listener : listeners_) {
+    endpoints.push_back(listener->local());
+    is_any_specific = is_any_specific || !endpoints.back().ip.is_unspecified();
+  }
+  // Listing the interfaces costs system calls: only where it can make a difference.
+  std::vector<InterfaceAddress> interfaces;
+  if (is_any_specific) interfaces = env_.interface_addresses();
+  return dial_source(remote, endpoints, interfaces);
+}
+
+bool Transport::is_listen_port(const Endpoint& local) const {
+  return std::ranges::any_of(listeners_, [&](const TcpListener* listener) {
+    const auto own = listener->local();
+    return own.port == local.port && own.ip.is_v6() == local.ip.is_v6() &&
+           (own.ip.is_unspecified() || own.ip == local.ip);
+  });
+}
+
+bool Transport::can_listen(const Multiaddr& address) const {
+  return address.is_plain_tcp() && address.endpoint();
+}
+
+Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
+  if (!can_listen(address)) return Errc::invalid_argument;
+  PYRSIA_TRY(auto listener, env_.tcp_listen(*address.endpoint(), TcpListenOptions()));
+  return std::unique_ptr<Listener>(std::make_unique<Accepting>(*this, std::move(listener)));
+}
+
+Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role,
+                                    std::optional<PeerId> expected) {
+  const auto local = address_of(socket->local());
+  const auto remote = address_of(socket->remote());
+  const bool is_shared = role == Role::responder || is_listen_port(socket->local());
+  if (role == Role::initiator)
+    (is_shared ? metrics_.dials_from_listen_port : metrics_.dials_from_ephemeral_port).add();
+
+  std::unique_ptr<Stream> stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  if (role == Role::initiator) {
+    // One choice needs no answer: the proposal travels with the first handshake message.
+    stream = wire::propose_lazily(std::move(stream), securities().front());
+  } else {
+    std::function<bool(std::string_view)> is_ours = is_security;
+    PYRSIA_CO_TRY(co_await wire::answer(*stream, std::move(is_ours), securities()));
+  }
+  PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(env_, std::move(stream), role,
+                                                                identity_, std::move(expected)));
+  if (secured.peer == local_peer_) co_return Errc::wrong_peer;
+
+  const std::string muxer(mux::yamux::kProtocol);
+  if (secured.muxer.empty()) {
+    auto agreed = co_await agree_on_muxer(std::move(secured.channel), role, muxer);
+    if (!agreed) co_return agreed.error();
+    secured.channel = *std::move(agreed);
+  }
+  auto session =
+      mux::yamux::make_session(env_, std::move(secured.channel), role, yamux_, metrics_.yamux);
+  Connection connection{std::move(session),
+                        std::move(secured.peer_key),
+                        std::move(secured.peer),
+                        local,
+                        remote,
+                        is_shared,
+                        std::string(secure::noise::kProtocol),
+                        muxer};
+  co_return connection;
+}
+
+}  // namespace pyrsia::transport::tcp

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Runs every scenario between our node and live peers, in both directions, and prints a table.
+
+    run.py --ours build/dev/tests/interop/cpp/pyrsia_interop      ours against all
+    run.py --among                                                the others against one another
+
+PYRSIA_REQUIRE_INTEROP=go,rust,js,rust-050 (or `netns`) makes what is missing a failure;
+otherwise it is skipped, loudly. PYRSIA_INTEROP_TRACE=1 prints every line of the programs.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+import time
+
+import bootstrap
+import build
+import netns
+import scenarios
+from peer import Failure, Peer
+
+LISTEN = "/ip4/127.0.0.1/tcp/0"
+PUBLIC_PORT = 4001
+DEAD_PORT = 4999  # Nothing listens there.
+
+
+class Run:
+    def __init__(self, programs, missing, no_namespaces):
+        self.programs = programs
+        self.missing = missing
+        self.no_namespaces = no_namespaces
+        self.cells = {}  # (row, column) -> text
+        self.notes = []
+        self.counts = {"ok": 0, "FAIL": 0, "SKIP": 0}
+
+    def peer(self, kind, flags, prefix=()):
+        return Peer(kind, self.programs[kind], flags, prefix)
+
+    def record(self, row, column, outcome, remark, seconds=0.0):
+        self.counts[outcome] += 1
+        self.cells[row, column] = outcome if outcome != "ok" or not remark else f"ok ({remark})"
+        if outcome != "ok":
+            self.notes.append(f"{outcome} {row}, {column}: {remark}")
+        print(f"{outcome:4} {row:18} {column:20} {seconds:6.1f} s  {remark or ''}", flush=True)
+
+    def one(self, row, column, kinds, body):
+        """Runs `body` unless something that it needs is missing."""
+        reasons = [self.missing[k] for k in kinds if k in self.missing]
+        public = row not in scenarios.LOOPBACK
+        if public and self.no_namespaces:
+            reasons.append("namespaces: " + self.no_namespaces)
+        if reasons:
+            self.record(row, column, "SKIP", "; ".join(reasons))
+            return
+        start = time.monotonic()
+        try:
+            remark = body()
+            self.record(row, column, "ok", remark, time.monotonic() - start)
+        except Failure as failure:
+            self.record(row, column, "FAIL", str(failure), time.monotonic() - start)
+
+    def loopback(self, row, dialer, listener):
+        def body():
+            with self.peer(dialer, ["--key-seed", "1", "--listen", LISTEN]) as a, \
+                 self.peer(listener, ["--key-seed", "2", "--listen", LISTEN]) as b:
+                return scenarios.LOOPBACK[row](a, b)
+        self.one(row, f"{dialer}→{listener}", (dialer, listener), body)
+
+    def public(self, row, client, server, namespaces):
+        def body():
+            own = f"/ip4/{netns.ADDRESSES['a']}/tcp/"
+            flags = ["--key-seed", "1"]
+            if row == "autonat reachable":
+                flags += ["--listen", f"{own}{PUBLIC_PORT}"]
+            else:
+                flags += ["--announce", f"{own}{DEAD_PORT}"]
+            serving = ["--key-seed", "2", "--autonat-server",
+                       "--listen", f"/ip4/{netns.ADDRESSES['b']}/tcp/{PUBLIC_PORT}"]
+            with self.peer(client, flags, namespaces.prefix_of("a")) as a, \
+                 self.peer(server, serving, namespaces.prefix_of("b")) as b:
+                return scenarios.PUBLIC[row](a, b)
+        self.one(row, f"{client}→{server}", (client, server), body)
+
+    def pair(self, dialer, listener, namespaces, wanted):
+        for row in [*scenarios.LOOPBACK, *scenarios.PUBLIC]:
+            if wanted(row, dialer) and wanted(row, listener):
+                if row in scenarios.LOOPBACK:
+                    self.loopback(row, dialer, listener)
+                else:
+                    self.public(row, dialer, listener, namespaces)
+
+    def table(self):
+        rows = list(dict.fromkeys(row for row, _ in self.cells))
+        columns = list(dict.fromkeys(column for _, column in self.cells))
+        lines = [["", *columns]] + [[row, *(self.cells.get((row, c), "-") for c in columns)] for row in rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(columns) + 1)]
+        print()
+        for line in lines:
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        if self.notes:
+            print("\n" + "\n".join(self.notes))
+        print(f"\n{self.counts['ok']} passed, {self.counts['FAIL']} failed, {self.counts['SKIP']} skipped")
+
+
+def programs(names, ours, required):
+    found, missing, failed = {}, {}, []
+    for name in names:
+        if name == "pyrsia":
+            if pathlib.Path(ours).is_file():
+                found[name] = [str(pathlib.Path(ours).resolve())]
+            else:
+                missing[name] = f"{ours} is not built"
+                failed.append(missing[name])
+            continue
+        start = time.monotonic()
+        try:
+            found[name] = build.BUILDERS[name]()
+            print(f"built {name} in {time.monotonic() - start:.0f} s", flush=True)
+        except build.Unavailable as reason:
+            missing[name] = f"{name}: {reason}"
+            print(f"SKIP everything with {name}: {reason}", flush=True)
+            if name in required:
+                failed.append(missing[name])
+    return found, missing, failed
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ours", default="build/dev/tests/interop/cpp/pyrsia_interop", help="our peer program")
+    parser.add_argument("--among", action="store_true", help="the others against one another")
+    parser.add_argument("--peers", default="go,rust,js,rust-050", help="ecosystems, by comma")
+    parser.add_argument("--only", default="", help="run rows whose name contains this")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    peers = options.peers.split(",")
+    required = os.environ.get("PYRSIA_REQUIRE_INTEROP", "").split(",")
+    everyone = peers if options.among else ["pyrsia", *peers]
+    found, missing, failed = programs(everyone, options.ours, required)
+    no_namespaces = netns.available()
+    if no_namespaces and "netns" in required:
+        failed.append(f"namespaces: {no_namespaces}")
+
+    def wanted(row, kind):
+        return options.only in row and row in scenarios.ONLY.get(kind, {row})
+
+    run = Run(found, missing, no_namespaces)
+    with contextlib.nullcontext() if no_namespaces else netns.Namespaces() as namespaces:
+        for i, one in enumerate(everyone):
+            for other in everyone[i:] if options.among else peers:
+                if one != "pyrsia" or other != "pyrsia":
+                    run.pair(one, other, namespaces, wanted)
+                    if one != other:
+                        run.pair(other, one, namespaces, wanted)
+            if not options.among:
+                break
+        if "rust-050" in peers and wanted("bootstrap", "rust-050"):
+            bootstrap.rows(run, namespaces, None if options.among else "pyrsia")
+    run.table()
+    for reason in failed:
+        print(f"FAIL required: {reason}")
+    return 1 if failed or run.counts["FAIL"] or not run.counts["ok"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
