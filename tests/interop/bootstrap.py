@@ -48,7 +48,7 @@ def _against_ours(run, namespaces, program, reachable):
         server = subprocess.Popen([*namespaces.prefix_of("b"), *command], cwd=folder, stdout=log,
                                   stderr=log, stdin=subprocess.DEVNULL)
         try:
-            _wait_for_status(namespaces)
+            _wait_for_status(namespaces, server, log)
             with _original(run, namespaces, reachable) as node:
                 _joins(node, reachable)
         finally:
@@ -61,15 +61,19 @@ def _against_ours(run, namespaces, program, reachable):
     return "boot server"
 
 
-def _wait_for_status(namespaces):
+def _wait_for_status(namespaces, server, log):
     asking = f"import urllib.request; urllib.request.urlopen({_url()!r}, timeout=2)"
     for _ in range(40):
         done = subprocess.run([*namespaces.prefix_of("b"), sys.executable, "-c", asking],
                               capture_output=True, timeout=20)
         if done.returncode == 0:
             return
+        if server.poll() is not None:
+            break
         time.sleep(0.25)
-    raise Failure("the boot server answers no /status")
+    log.seek(0)
+    said = " | ".join(log.read().splitlines()[-3:])
+    raise Failure(f"the boot server answers no /status (exit code {server.poll()}): {said}")
 
 
 def _against_node(run, namespaces, boot, reachable):
