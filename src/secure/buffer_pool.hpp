@@ -12,8 +12,8 @@ namespace pyrsia::secure {
 /// is in its cache, and idle connections hold none.
 class PooledBuffer {
  public:
-  /// Room for four full frames. Of it a reader uses what it needs.
-  static constexpr std::size_t kBytes = 4 * (2 + 65535);
+  /// Room for four full frames and a small one. Of it a reader uses what it needs.
+  static constexpr std::size_t kBytes = 4 * (2 + 65535) + 2048;
 
   /// Empty: borrows nothing.
   PooledBuffer() = default;

@@ -62,6 +62,7 @@ Session::Session(Env& env, std::unique_ptr<secure::Channel> channel, Role role,
       next_id_(role == Role::initiator ? 1 : 2),
       window_budget_(config.max_buffered_bytes / 2),
       control_sent_(env.executor()),
+      readers_resumed_(env.executor()),
       last_heard_(env.now()),
       tasks_(env) {}
 
@@ -109,6 +110,8 @@ Task<> Session::serve() {
     // A peer that makes us answer but does not read is not listened to.
     while (control_.size() > kMaxControlBytes && !end_)
       PYRSIA_CO_TRY(co_await control_sent_.wait());
+    // To go on now would cost these readers a second copy of their bytes.
+    while (full_reader_count_ > 0 && !end_) PYRSIA_CO_TRY(co_await readers_resumed_.wait());
   }
   co_return end_;
 }
@@ -215,6 +218,10 @@ bool Session::hold_buffered(std::size_t bytes) {
   }
   buffered_bytes_ += bytes;
   return true;
+}
+
+void Session::on_full_reader_resumed() {
+  if (--full_reader_count_ == 0) readers_resumed_.notify();
 }
 
 void Session::wake_opener() {

@@ -47,6 +47,9 @@ class Session final : public Muxer {
   /// False if too many bytes are unread already.
   bool hold_buffered(std::size_t bytes);
   void release_buffered(std::size_t bytes) { buffered_bytes_ -= bytes; }
+  /// A reader has all it asked for, and will run soon: what comes next can then go straight to it.
+  void wait_for_full_reader() { ++full_reader_count_; }
+  void on_full_reader_resumed();
 
  private:
   struct Batch;
@@ -98,6 +101,8 @@ class Session final : public Muxer {
   WriterQueue writers_;
   bool is_writing_ = false;
   Event control_sent_;
+  std::size_t full_reader_count_ = 0;
+  Event readers_resumed_;
 
   TimePoint last_heard_;
   std::optional<TimePoint> pinged_at_;

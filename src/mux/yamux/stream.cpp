@@ -39,6 +39,9 @@ class PendingRead {
   PendingRead(const PendingRead&) = delete;
   PendingRead& operator=(const PendingRead&) = delete;
   ~PendingRead() {
+    if (stream_.session_ && stream_.read_count_ > 0 &&
+        stream_.read_count_ == stream_.read_out_.size())
+      stream_.session_->on_full_reader_resumed();
     stream_.read_out_ = {};
     stream_.read_count_ = 0;
   }
@@ -139,6 +142,7 @@ void YamuxStream::on_data(BytesView bytes) {
   if (count > 0) {
     std::copy_n(bytes.begin(), count, read_out_.begin() + std::ptrdiff_t(read_count_));
     read_count_ += count;
+    if (read_count_ == read_out_.size()) session_->wait_for_full_reader();
     readable_.notify();
     consumed(count);
   }

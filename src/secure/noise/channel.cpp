@@ -53,7 +53,7 @@ class Gatherer {
   std::vector<BytesView> pieces_;
 };
 
-std::size_t sealed_size(std::size_t plain_bytes) {
+constexpr std::size_t sealed_size(std::size_t plain_bytes) {
   const auto frames = (plain_bytes + kMaxPlainBytes - 1) / kMaxPlainBytes;
   return plain_bytes + frames * (kLengthBytes + crypto::kTagBytes);
 }
@@ -66,6 +66,7 @@ NoiseChannel::NoiseChannel(std::unique_ptr<Stream> stream,
     : stream_(std::move(stream)), sending_key_(sending_key), receiving_key_(receiving_key) {}
 
 Task<> NoiseChannel::write(std::span<const BytesView> parts) {
+  static_assert(sealed_size(kMaxWriteBytes) <= PooledBuffer::kBytes);
   Gatherer gatherer(parts);
   Bytes small;
   PooledBuffer large;

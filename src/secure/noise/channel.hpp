@@ -21,11 +21,12 @@ class NoiseChannel final : public Channel {
   Task<BytesView> read() override;
   Task<> write(std::span<const BytesView> parts) override;
   std::size_t max_frame_bytes() const override { return kMaxPlainBytes; }
-  std::size_t max_write_bytes() const override { return kFramesPerWrite * kMaxPlainBytes; }
+  std::size_t max_write_bytes() const override { return kMaxWriteBytes; }
   void abort() noexcept override { stream_->reset(); }
 
  private:
-  static constexpr std::size_t kFramesPerWrite = 4;
+  /// Four full frames and a little more: 256 KiB with what a muxer adds leave in one write.
+  static constexpr std::size_t kMaxWriteBytes = 4 * kMaxPlainBytes + 1024;
 
   /// The next frame in the buffer, opened; empty if it is not complete.
   Result<BytesView> open_next();
