@@ -1,12 +1,15 @@
 """A 0.50 node that starts as the original does: `/status`, first address, probe, verdict.
 
-The boot server is ours, or, to try the harness, a go node with a `/status` written here.
+The boot server is our program `pyrsia boot`; or, to try the harness without it, a node of another
+kind with a `/status` written here.
 """
 
 import http.server
 import json
 import subprocess
 import sys
+import tempfile
+import time
 
 import netns
 from peer import Failure, Peer
@@ -15,53 +18,103 @@ STATUS_PORT = 7888
 NODE_PORT = 44000
 
 
-def rows(run, namespaces, ours):
-    boot = ours or next((kind for kind in ("go", "rust", "js") if kind in run.programs), "go")
+def rows(run, namespaces, boot_program, among):
+    """`boot_program` is our `pyrsia`; without it, and `among` the others, a node with a `/status`."""
+    names = [name for name in (("go", "rust", "js") if among else ("pyrsia",)) if name in run.programs]
+    boot = names[0] if names else "go" if among else "pyrsia"
     for row, reachable in (("bootstrap reachable", True), ("bootstrap not", False)):
-        run.one(row, f"rust-050→{boot}", (boot, "rust-050"),
-                lambda reachable=reachable: _bootstrap(run, namespaces, boot, reachable))
+        column = f"rust-050→{boot}"
+        if boot_program:
+            run.one(row, column, ("rust-050",), lambda reachable=reachable:
+                    _against_ours(run, namespaces, boot_program, reachable))
+        else:
+            run.one(row, column, (boot, "rust-050"), lambda reachable=reachable:
+                    _against_node(run, namespaces, boot, reachable))
 
 
-def _bootstrap(run, namespaces, boot, reachable):
-    here, there = netns.ADDRESSES["a"], netns.ADDRESSES["b"]
-    url = f"http://{there}:{STATUS_PORT}/status"
-    serving = ["--key-seed", "2", "--autonat-server", "--listen", f"/ip4/{there}/tcp/{NODE_PORT}"]
-    if boot == "pyrsia":
-        serving += ["--status", f"{there}:{STATUS_PORT}"]
-    flags = ["--key-seed", "1", "--bootstrap-url", url]
-    flags += ["--listen" if reachable else "--announce", f"/ip4/{here}/tcp/{NODE_PORT}"]
+def _url():
+    return f"http://{netns.ADDRESSES['b']}:{STATUS_PORT}/status"
+
+
+def _boot_address():
+    return f"/ip4/{netns.ADDRESSES['b']}/tcp/{NODE_PORT}"
+
+
+def _against_ours(run, namespaces, program, reachable):
+    """The boot server as it is shipped, with its own `/status`."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile(mode="w+") as log:
+        command = [program, "boot", "-H", netns.ADDRESSES["b"], "-L", _boot_address(),
+                   "--key", f"{folder}/boot.key", "--json"]
+        server = subprocess.Popen([*namespaces.prefix_of("b"), *command], cwd=folder, stdout=log,
+                                  stderr=log, stdin=subprocess.DEVNULL)
+        try:
+            _wait_for_status(namespaces, server, log)
+            with _original(run, namespaces, reachable) as node:
+                _joins(node, reachable)
+        finally:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait(5)
+    return "boot server"
+
+
+def _wait_for_status(namespaces, server, log):
+    asking = f"import urllib.request; urllib.request.urlopen({_url()!r}, timeout=2)"
+    for _ in range(40):
+        done = subprocess.run([*namespaces.prefix_of("b"), sys.executable, "-c", asking],
+                              capture_output=True, timeout=20)
+        if done.returncode == 0:
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.25)
+    log.seek(0)
+    said = " | ".join(log.read().splitlines()[-3:])
+    raise Failure(f"the boot server answers no /status (exit code {server.poll()}): {said}")
+
+
+def _against_node(run, namespaces, boot, reachable):
+    serving = ["--key-seed", "2", "--autonat-server", "--listen", _boot_address()]
     with run.peer(boot, serving, namespaces.prefix_of("b")) as server, \
-         _Status(boot, server, namespaces):
-        with Peer("rust-050", run.programs["rust-050"], flags, namespaces.prefix_of("a")) as node:
-            found = node.event("bootstrapped")
-            if not found["ok"]:
-                raise Failure(f"rust-050 did not bootstrap: {found['error']}")
-            node.event("connected", timeout=20, peer=server.id, direction="outbound")
-            server.event("connected", timeout=20, peer=node.id, direction="inbound")
-            wanted = "public" if reachable else "private"
-            node.event("status_changed", timeout=45, new=wanted)
-    return None
+         _Status(server, namespaces), _original(run, namespaces, reachable) as node:
+        _joins(node, reachable, server)
+    return "/status of the harness"
+
+
+def _original(run, namespaces, reachable):
+    flags = ["--key-seed", "1", "--bootstrap-url", _url(), "--listen" if reachable else "--announce",
+             f"/ip4/{netns.ADDRESSES['a']}/tcp/{NODE_PORT}"]
+    return Peer("rust-050", run.programs["rust-050"], flags, namespaces.prefix_of("a"))
+
+
+def _joins(node, reachable, server=None):
+    found = node.event("bootstrapped")
+    if not found["ok"]:
+        raise Failure(f"rust-050 did not bootstrap: {found['error']}")
+    node.event("connected", timeout=20, peer=found["peer"], direction="outbound")
+    if server is not None:
+        server.event("connected", timeout=20, peer=node.id, direction="inbound")
+    node.event("status_changed", timeout=45, new="public" if reachable else "private")
 
 
 class _Status:
     """`/status` for a node that has none."""
 
-    def __init__(self, boot, server, namespaces):
-        self._command = None
-        if boot != "pyrsia":
-            document = {"peers_count": 0, "peer_id": server.id, "peer_addrs": [server.address]}
-            self._command = [*namespaces.prefix_of("b"), sys.executable, __file__, json.dumps(document)]
+    def __init__(self, server, namespaces):
+        document = {"peers_count": 0, "peer_id": server.id, "peer_addrs": [server.address]}
+        self._command = [*namespaces.prefix_of("b"), sys.executable, __file__, json.dumps(document)]
 
     def __enter__(self):
-        if self._command:
-            self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-            self._process.stdout.readline()  # It says when it listens.
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        self._process.stdout.readline()  # It says when it listens.
 
     def __exit__(self, *_):
-        if self._command:
-            self._process.kill()
-            self._process.wait(5)
-            self._process.stdout.close()
+        self._process.kill()
+        self._process.wait(5)
+        self._process.stdout.close()
 
 
 def _serve(document):

@@ -52,6 +52,8 @@ class Run:
         public = row not in scenarios.LOOPBACK
         if public and self.no_namespaces:
             reasons.append("namespaces: " + self.no_namespaces)
+        if column in scenarios.BROKEN.get(row, {}):
+            reasons.append(scenarios.BROKEN[row][column])
         if reasons:
             self.record(row, column, "SKIP", "; ".join(reasons))
             return
@@ -130,6 +132,7 @@ def programs(names, ours, required):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ours", default="build/dev/tests/interop/cpp/pyrsia_interop", help="our peer program")
+    parser.add_argument("--boot", default="build/dev/apps/pyrsia/pyrsia", help="our boot server")
     parser.add_argument("--among", action="store_true", help="the others against one another")
     parser.add_argument("--peers", default="go,rust,js,rust-050", help="ecosystems, by comma")
     parser.add_argument("--only", default="", help="run rows whose name contains this")
@@ -161,7 +164,9 @@ def main():
             if not options.among:
                 break
         if "rust-050" in peers and wanted("bootstrap", "rust-050"):
-            bootstrap.rows(run, namespaces, None if options.among else "pyrsia")
+            boot = pathlib.Path(options.boot).resolve()
+            program = str(boot) if boot.is_file() and not options.among else None
+            bootstrap.rows(run, namespaces, program, options.among)
     run.table()
     for reason in failed:
         print(f"FAIL required: {reason}")

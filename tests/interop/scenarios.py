@@ -159,3 +159,7 @@ PUBLIC = {"autonat reachable": autonat_public, "autonat not": autonat_private}
 
 # What the 0.50 program has: AutoNAT, identify, and the way there.
 ONLY = {"rust-050": {"connect", "identify", "wrong peer id", "autonat reachable", "autonat not", "bootstrap"}}
+
+# What two other libraries cannot do with each other (README.md): nothing that concerns our node.
+_LONG_FRAMES = "upstream: js sends frames of over 1 MiB, which rust refuses"
+BROKEN = {"echo 64 MiB": {"rust→js": _LONG_FRAMES, "js→rust": _LONG_FRAMES}}
