@@ -84,17 +84,16 @@ Task<> Node::start() {
   std::string detail;
   const auto started = co_await host_.start(&detail);
   if (!started) {
-    const auto complaint = listen_complaint("p2p", detail, started.error());
-    fail(complaint.code, complaint.text);
+    const auto complaint = listen_complaint("p2p", "", started.error());
+    fail(complaint.code, "p2p: " + detail);
     co_return started.error();
   }
   directory_.start();
   const auto& host = options_.host;
-  const bool has_cache = host.bootstrap_cache && std::filesystem::exists(*host.bootstrap_cache);
   if (host.is_listen_only) {
     terminal_.status("listening; connecting to nobody of our own accord", false);
   } else if (host.bootstrap_urls.empty() && host.peers.empty() && host.probe_servers.empty() &&
-             !has_cache) {
+             !host.bootstrap_cache) {
     terminal_.note(
         "no boot server is known: give the URL of one with -B URL, "
         "PYRSIA_BOOTSTRAP_URL or bootstrap_url in the --config file");
@@ -171,6 +170,7 @@ Task<> Node::read_events() {
 }
 
 void Node::take(const HostEvent& event) {
+  if (is_stopping_) return;  // After the verdict of --once nothing follows.
   const auto line = boost::json::serialize(event_json(event, env_.wall_now()));
   feed_.send(event_name(event), line);
   if (options_.is_json) terminal_.data(line);

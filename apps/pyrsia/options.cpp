@@ -161,7 +161,12 @@ void apply_precedence(const Settings& settings, Options& options) {
   } else if (options.command == Command::boot && host.bootstrap_urls.empty()) {
     host.is_listen_only = true;
   }
-  if (host.is_listen_only) host.bootstrap_cache.reset();
+  // Without a URL there is nothing to cache; a cache that is there may still be used.
+  std::error_code ignored;
+  const bool has_source =
+      !host.bootstrap_urls.empty() ||
+      (host.bootstrap_cache && std::filesystem::exists(*host.bootstrap_cache, ignored));
+  if (host.is_listen_only || !has_source) host.bootstrap_cache.reset();
 }
 
 void note_unused(const Settings& settings, Options& options) {

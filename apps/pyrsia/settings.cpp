@@ -317,6 +317,13 @@ CommandLine read_settings(int argc, const char* const* argv,
     add_flags(*subs[i], kCommands[i], flags[i]);
   }
   CommandLine line;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (!first.empty() && first.front() != '-' &&
+      std::ranges::find(kCommands, first, [](Command c) { return name(c); }) == kCommands.end()) {
+    line.complaint =
+        Complaint{ExitCode::usage, fmt::format("there is no command \"{}\" (see --help)", first)};
+    return line;
+  }
   try {  // CLI11 has no other way to say that the command line is wrong.
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

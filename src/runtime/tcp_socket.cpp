@@ -255,7 +255,12 @@ Result<std::unique_ptr<TcpListener>> listen_tcp(Reactor& reactor,
                                                 const TcpListenOptions& options) {
   const SocketAddress address(local);
   PYRSIA_TRY(const int socket, make_socket(address.family()));
-  if (options.is_port_shared) share_port(socket);
+  if (options.is_port_shared) {
+    share_port(socket);
+  } else {
+    // Not for a second listener: for a port with connections of a program that has ended.
+    set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+  }
   if (::bind(socket, address.data(), address.size()) != 0 ||
       ::listen(socket, options.backlog) != 0) {
     const int error = errno;

@@ -22,14 +22,13 @@ std::string failure_text(const Error& error, const std::string& detail, Duration
   if (error == Errc::too_large) {
     return "the answer is over the limit of " + std::to_string(kMaxStatusBytes) + " bytes";
   }
-  if (!detail.empty()) return detail;
   if (error == Errc::invalid_argument) return "not a URL of http or https";
   if (error == Errc::not_found) return "the host name does not exist";
   if (error == Errc::refused) return "connection refused";
   if (error == Errc::unreachable) return "the host cannot be reached";
   if (error == Errc::limit_reached) return "too many redirects";
   if (error == Errc::closed) return "the server closed the connection before it answered";
-  return error.message();
+  return detail.empty() ? error.message() : detail;
 }
 
 std::string count_text(std::size_t count, std::string_view what) {

@@ -12,9 +12,14 @@
 #include <pyrsia/metrics.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyrsia::bootstrap {
+
+/// In the query of a status URL: the asker is a member that checks our health, and gets our own
+/// addresses first without a turn of the rotation passing.
+inline constexpr std::string_view kHealthCheckQuery = "check";
 
 /// What the directory needs to know of the node that it belongs to.
 class LocalNode {

@@ -88,8 +88,8 @@ TEST_F(BootDirectory, AloneItListsItself) {
 
 TEST_F(BootDirectory, EveryHealthyMemberHasItsTurnAtTheHead) {
   config_.members = {kUrlB, kUrlC};
-  env_.pages[kUrlB].body = answer(2, {kB});
-  env_.pages[kUrlC].body = answer(3, {kC});
+  env_.pages[kUrlB + "?check"].body = answer(2, {kB});
+  env_.pages[kUrlC + "?check"].body = answer(3, {kC});
   auto directory = this->directory();
 
   directory.start();
@@ -102,17 +102,17 @@ TEST_F(BootDirectory, EveryHealthyMemberHasItsTurnAtTheHead) {
 
 TEST_F(BootDirectory, DeadMemberLeavesInSecondsAndComesBack) {
   config_.members = {kUrlB};
-  env_.pages[kUrlB].body = answer(2, {kB});
+  env_.pages[kUrlB + "?check"].body = answer(2, {kB});
   auto directory = this->directory();
   directory.start();
   world_.run_for(1s);
   ASSERT_EQ(lists(directory).size(), 2U);
 
-  env_.pages[kUrlB].delay = 24h;
+  env_.pages[kUrlB + "?check"].delay = 24h;
   world_.run_for(8s);
   EXPECT_EQ(lists(directory), Lists{{kOwn}});
 
-  env_.pages[kUrlB].delay = 0s;
+  env_.pages[kUrlB + "?check"].delay = 0s;
   world_.run_for(5s);
   EXPECT_EQ(lists(directory).size(), 2U);
   EXPECT_EQ(metrics_.members_entered.value(), 2U);
@@ -122,14 +122,14 @@ TEST_F(BootDirectory, DeadMemberLeavesInSecondsAndComesBack) {
 
 TEST_F(BootDirectory, OneBadAnswerCostsNothing) {
   config_.members = {kUrlB};
-  env_.pages[kUrlB].body = answer(2, {kB});
+  env_.pages[kUrlB + "?check"].body = answer(2, {kB});
   auto directory = this->directory();
   directory.start();
   world_.run_for(1s);
 
-  env_.pages[kUrlB].status = 500;
+  env_.pages[kUrlB + "?check"].status = 500;
   world_.run_for(2s);
-  env_.pages[kUrlB].status = 200;
+  env_.pages[kUrlB + "?check"].status = 200;
   world_.run_for(10s);
 
   EXPECT_EQ(lists(directory).size(), 2U);
@@ -139,7 +139,7 @@ TEST_F(BootDirectory, OneBadAnswerCostsNothing) {
 
 TEST_F(BootDirectory, MembersSpeakForThemselvesOnly) {
   config_.members = {kUrlB};
-  env_.pages[kUrlB].body =
+  env_.pages[kUrlB + "?check"].body =
       answer(2, {kC, entry("/ip4/10.1.1.1/tcp/1", 2), kB, entry("/ip4/1.1.1.1/tcp/1", 1)});
   auto directory = this->directory();
 
@@ -153,8 +153,8 @@ TEST_F(BootDirectory, MembersSpeakForThemselvesOnly) {
 
 TEST_F(BootDirectory, OurselvesAmongTheMembersCountOnce) {
   config_.members = {kUrlB, kUrlC};
-  env_.pages[kUrlB].body = answer(1, {kOwn});
-  env_.pages[kUrlC].body = answer(3, {kC});
+  env_.pages[kUrlB + "?check"].body = answer(1, {kOwn});
+  env_.pages[kUrlC + "?check"].body = answer(3, {kC});
   auto directory = this->directory();
 
   directory.start();
@@ -173,7 +173,7 @@ TEST_F(BootDirectory, UselessMembersAreOutAndToldWhy) {
       {R"({"peer_addrs":[")" + kB.to_string() + "\"]}", "its peer_id is absent or not a peer id"},
       {answer(2, {kC}), "it lists no address of its own that others can use"}};
   for (const auto& [body, why] : cases) {
-    env_.pages[kUrlB].body = body;
+    env_.pages[kUrlB + "?check"].body = body;
     world_.run_for(5s);
     EXPECT_EQ(lists(directory), Lists{{kOwn}});
     EXPECT_EQ(directory.members().all()[0].last_problem, why);
@@ -236,7 +236,7 @@ TEST_F(BootDirectory, LongListIsCutToWhatReadersTake) {
     for (int port = 1; port <= 20; ++port) {
       own.push_back(entry("/ip4/1.2.3.4/tcp/" + std::to_string(port), 2 + i));
     }
-    env_.pages[url].body = answer(2 + i, own);
+    env_.pages[url + "?check"].body = answer(2 + i, own);
   }
   auto directory = this->directory();
   directory.start();
@@ -254,10 +254,10 @@ TEST_F(BootDirectory, EndsCleanlyWheneverTheWebFails) {
   for (const Errc error : {Errc::timed_out, Errc::closed, Errc::too_large, Errc::not_found}) {
     auto directory = this->directory();
     directory.start();
-    env_.pages[kUrlB] = {.body = "", .error = error};
+    env_.pages[kUrlB + "?check"] = {.body = "", .error = error};
     world_.run_for(20s);
     EXPECT_EQ(lists(directory).size(), 1U);
-    env_.pages[kUrlB] = {.body = answer(2, {kB})};
+    env_.pages[kUrlB + "?check"] = {.body = answer(2, {kB})};
     world_.run_for(20s);
     EXPECT_EQ(lists(directory).size(), 2U);
     EXPECT_TRUE(std::get<0>(world_.run(directory.stop())));

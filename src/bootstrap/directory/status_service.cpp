@@ -17,12 +17,14 @@ StatusService::StatusService(Directory& directory, const LocalNode& node, Values
     : directory_(directory), node_(node), values_(std::move(values)) {}
 
 void StatusService::mount(http::Router& router) {
-  router.add("GET", "/status", [this](const http::Request&) { return status(); });
+  router.add("GET", "/status", [this](const http::Request& request) {
+    return status(request.query.contains(std::string(kHealthCheckQuery)));
+  });
   router.add("GET", "/peers", [this](const http::Request&) { return peers(); });
   router.add("GET", "/metrics", [this](const http::Request&) { return metrics(); });
 }
 
-Task<http::Response> StatusService::status() {
+Task<http::Response> StatusService::status(bool is_health_check) {
   const auto& documents = directory_.documents();
   if (turns_.empty() || generation_ != directory_.generation()) {
     generation_ = directory_.generation();
@@ -36,9 +38,13 @@ Task<http::Response> StatusService::status() {
       turns_.push_back(http::prebuild(response, ""));
     }
   }
+  http::Response response;
+  if (is_health_check) {
+    response.prebuilt = turns_.front();
+    co_return response;
+  }
   // Goes on where it was when the list changes, or the first member would get more than others.
   if (next_turn_ >= turns_.size()) next_turn_ = 0;
-  http::Response response;
   response.prebuilt = turns_[next_turn_++];
   co_return response;
 }

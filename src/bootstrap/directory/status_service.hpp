@@ -31,7 +31,7 @@ class StatusService {
   void mount(http::Router& router);
 
  private:
-  Task<http::Response> status();
+  Task<http::Response> status(bool is_health_check);
   Task<http::Response> peers();
   Task<http::Response> metrics();
 

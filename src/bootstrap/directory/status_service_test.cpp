@@ -38,7 +38,7 @@ class StatusServiceTest : public testing::Test {
       StatusDocument document;
       document.peer_id = id(peer);
       document.peer_addrs = {address_of(peer).with_peer(id(peer))};
-      env_.pages[url].body = write_status(document);
+      env_.pages[url + "?check"].body = write_status(document);
     }
   }
 
@@ -76,18 +76,34 @@ class StatusServiceTest : public testing::Test {
 };
 
 TEST_F(StatusServiceTest, GoesRoundTheHealthyMembers) {
-  Directory directory(env_, config_, classifier_, node_, Logger("directory", sink_), metrics_);
-  StatusService service(directory, node_, nullptr);
+  StatusService service(directory_, node_, nullptr);
   http::Router router;
   service.mount(router);
-  directory.start();
+  directory_.start();
   world_.run_for(1s);
 
   std::vector<int> heads;
   for (int i = 0; i < 7; ++i) heads.push_back(head_of_list(router));
 
   EXPECT_EQ(heads, (std::vector{1, 2, 3, 1, 2, 3, 1}));
-  EXPECT_TRUE(std::get<0>(world_.run(directory.stop())));
+  EXPECT_TRUE(std::get<0>(world_.run(directory_.stop())));
+}
+
+TEST_F(StatusServiceTest, HealthChecksUseUpNoTurn) {
+  StatusService service(directory_, node_, nullptr);
+  http::Router router;
+  service.mount(router);
+  directory_.start();
+  world_.run_for(1s);
+  http::Request check;
+  check.method = "GET";
+  check.path = "/status";
+  check.query["check"] = "";
+
+  EXPECT_EQ(head_of_list(router), 1);
+  EXPECT_TRUE(std::get<0>(world_.run(router.handle(check))));
+  EXPECT_EQ(head_of_list(router), 2);
+  EXPECT_TRUE(std::get<0>(world_.run(directory_.stop())));
 }
 
 TEST_F(StatusServiceTest, ResponseIsMadeOnceUntilTheListChanges) {

@@ -1,0 +1,191 @@
+"""The commands, their settings and the local HTTP API."""
+import json
+import os
+import stat
+import subprocess
+import urllib.request
+
+from harness import (Daemon, ask, clean_environment, directory, expect, expect_refusal, free_port,
+                     run, wait_for)
+
+
+def test_version_and_help(program):
+    with directory() as cwd:
+        version = run(program, "--version", cwd=cwd)
+        expect(version.returncode == 0 and version.stdout.startswith("pyrsia "), version.stdout)
+        for args in ([], ["node"], ["boot"], ["id"], ["status"]):
+            text = run(program, *args, "--help", cwd=cwd)
+            examples = [line for line in text.stdout.splitlines()[:6] if "pyrsia " in line]
+            expect(text.returncode == 0 and len(examples) >= 3, text.stdout)
+
+
+def test_id_makes_a_key_once(program):
+    with directory() as cwd:
+        first = run(program, "id", cwd=cwd)
+        expect(first.stdout.startswith("12D3KooW"), first)
+        file = cwd / "pyrsia/p2p_keypair.ser"
+        expect(file.stat().st_size == 64, "size of the key file")
+        expect(stat.S_IMODE(file.stat().st_mode) == 0o600, "mode of the key file")
+        second = run(program, "id", "--json", cwd=cwd)
+        told = json.loads(second.stdout)
+        expect(told["schema"] == "pyrsia.id/1" and told["peer_id"] == first.stdout.strip(), told)
+        before = file.read_bytes()
+        refused = run(program, "id", "--new", cwd=cwd)
+        expect_refusal(refused, 78, "exists and is not overwritten", str("p2p_keypair.ser"))
+        expect(file.read_bytes() == before, "the key file has changed")
+
+
+def test_key_file_by_the_original_variable(program):
+    with directory() as cwd:
+        made = run(program, "id", "--key", "k.ser", cwd=cwd)
+        by_variable = run(program, "id", env={"PYRSIA_KEYPAIR": "  k.ser "}, cwd=cwd)
+        expect(made.stdout == by_variable.stdout, (made, by_variable))
+        unset = run(program, "id", env={"PYRSIA_KEYPAIR": "  "}, cwd=cwd)
+        expect(unset.stdout != made.stdout, "empty must count as unset")
+
+
+def test_flag_wins_over_variable_over_file(program):
+    with directory() as cwd:
+        for name in "abc":
+            run(program, "id", "--key", name, cwd=cwd)
+        ids = {name: run(program, "id", "--key", name, cwd=cwd).stdout for name in "abc"}
+        (cwd / "c.toml").write_text('key = "c"\n')
+        in_file = run(program, "id", "--config", "c.toml", cwd=cwd).stdout
+        variable = run(program, "id", "--config", "c.toml", env={"PYRSIA_KEYPAIR": "b"}, cwd=cwd)
+        flag = run(program, "id", "--config", "c.toml", "--key", "a",
+                   env={"PYRSIA_KEYPAIR": "b"}, cwd=cwd)
+        expect(in_file == ids["c"], in_file)
+        expect(variable.stdout == ids["b"], variable)
+        expect(flag.stdout == ids["a"], flag)
+
+
+def test_settings_of_the_original_are_accepted(program):
+    with directory() as cwd, Daemon(
+            program, "node", "--listen-only", "--init-blockchain", "--max-provided-keys", "7",
+            "--mapping-service-endpoint", "http://x/", "--pipeline-service-endpoint", "http://y/",
+            cwd=cwd) as node:
+        wait_for("four notes", lambda: sum("does nothing here" in e for e in node.errors) == 4)
+
+
+def test_http_api(program):
+    with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd) as node:
+        node.wait_listening()
+        expect(node.get("/healthz").status == 200, "healthz")
+        nat = node.get("/nat").json()
+        expect(nat["schema"] == "pyrsia.nat/1" and nat["status"] == "unknown", nat)
+        expect(set(nat) >= {"confidence", "age_s", "reason", "connected", "addresses"}, nat)
+        for entry in nat["addresses"]:
+            expect(set(entry) == {"address", "status", "confidence", "age_s", "reason", "source",
+                                  "observers"}, entry)
+        peers = node.get("/peers")
+        expect(peers.json() == [] and peers.headers["Content-Type"] == "application/json", peers)
+        metrics = node.get("/metrics").body
+        expect("# TYPE pyrsia_peers gauge\npyrsia_peers 0\n" in metrics, metrics)
+        for path, method, status in (("/no", "GET", 404), ("/status", "POST", 405),
+                                     ("/nat", "DELETE", 405)):
+            refused = node.get(path, method)
+            expect(refused.status == status, (path, refused.status))
+            expect({"code", "message"} == set(refused.json()["errors"][0]), refused.body)
+
+
+def test_status_document_is_the_originals(program):
+    with directory() as cwd, Daemon(program, "boot", cwd=cwd) as boot:
+        address = boot.wait_listening()
+        answer = wait_for("an address", lambda: "127.0.0.1" in (a := boot.get("/status")).body and a)
+        want = '{"peers_count":0,"peer_id":"%s","peer_addrs":["%s/p2p/%s"]}' % (
+            boot.peer_id, address.split("/p2p/")[0], boot.peer_id)
+        expect(answer.body == want, f"{answer.body}\nnot\n{want}")
+        expect(answer.headers["Content-Type"] == "application/json", answer.headers)
+        head = boot.get("/status", "HEAD")
+        expect(head.status == 200 and head.body == "", head.body)
+        expect(head.headers["Content-Length"] == answer.headers["Content-Length"], head.headers)
+        expect(boot.get("/status/").status == 200, "trailing slash")
+
+
+def test_external_ip_is_substituted(program):
+    with directory() as cwd, Daemon(program, "boot", cwd=cwd, scope="global",
+                                    env={"PYRSIA_EXTERNAL_IP": " 203.0.113.7 "}) as boot:
+        port = boot.wait_listening().split("/")[4]
+        want = f"/ip4/203.0.113.7/tcp/{port}/p2p/{boot.peer_id}"
+        wait_for(want, lambda: boot.get("/status").json()["peer_addrs"] == [want])
+
+
+def test_no_address_that_others_cannot_use(program):
+    with directory() as cwd, Daemon(program, "boot", cwd=cwd, scope="global") as boot:
+        boot.wait_listening()
+        expect(boot.get("/status").json()["peer_addrs"] == [], "loopback in a global list")
+
+
+def test_without_boot_server_it_says_what_to_set(program):
+    with directory() as cwd, Daemon(program, "node", cwd=cwd) as node:
+        node.wait_listening()
+        wait_for("the hint", lambda: any("no boot server is known" in e and "-B" in e
+                                         for e in node.errors))
+        expect(node.get("/healthz").status == 200, "alive")
+
+
+def test_status_command(program):
+    with directory() as cwd:
+        port = free_port()
+        absent = run(program, "status", "-p", str(port), cwd=cwd)
+        expect_refusal(absent, 69, f"no node answers at http://127.0.0.1:{port}")
+        quiet = run(program, "status", "--quiet", "-p", str(port), cwd=cwd)
+        expect(quiet.returncode == 69 and quiet.stderr == "", quiet)
+        with Daemon(program, "node", "--listen-only", cwd=cwd, http_port=port) as node:
+            known = run(program, "status", "-p", str(port), cwd=cwd)
+            expect(known.returncode == 75 and node.peer_id in known.stdout, known)
+            expect("NAT status  Unknown" in known.stdout, known.stdout)
+            told = json.loads(run(program, "status", "--json", "-p", str(port), cwd=cwd).stdout)
+            expect(told["schema"] == "pyrsia.nat/1" and told["peers_count"] == 0, told)
+            quiet = run(program, "status", "--quiet", "-p", str(port), cwd=cwd)
+            expect(quiet.returncode == 0 and quiet.stdout == "", quiet)
+
+
+def test_ipv6_literal_for_the_api(program):
+    with directory() as cwd, Daemon(program, "node", "--listen-only", "-H", "::1", cwd=cwd) as node:
+        expect(node.http.startswith("http://[::1]:"), node.http)
+        expect(ask(node.http + "/healthz").status == 200, "healthz")
+
+
+def test_sigterm_ends_within_two_seconds(program):
+    for name in ("SIGTERM", "SIGINT"):
+        with directory() as cwd, Daemon(program, "boot", cwd=cwd) as boot:
+            boot.wait_listening()
+            with urllib.request.urlopen(boot.http + "/events", timeout=20) as events:
+                events.readline()
+                code, seconds = boot.stop()
+        expect(code == 0, f"{name}: exit code {code}: {boot.errors}")
+        expect(seconds < 2, f"{name}: {seconds:.2f} s")
+
+
+def test_plain_lines_and_data_apart(program):
+    with directory() as cwd:
+        process = subprocess.Popen(
+            [program, "node", "--listen-only", "-p", "0", "-L", "/ip4/127.0.0.1/tcp/0"], cwd=cwd,
+            env=clean_environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        while "listening" not in process.stderr.readline():
+            pass
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+        expect(lines[0].startswith("peer id   12D3KooW"), lines)
+        expect(lines[1].startswith("HTTP API  http://127.0.0.1:"), lines)
+        expect(out == "" and "\x1b" not in err, (out, err))
+        expect(process.returncode == 0, process.returncode)
+
+
+def test_terminal_gets_a_status_line(program):
+    with directory() as cwd:
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            [program, "node", "--listen-only", "-p", "0", "-L", "/ip4/127.0.0.1/tcp/0"], cwd=cwd,
+            env=clean_environment({"NO_COLOR": "1"}), stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        while b"connecting to nobody" not in seen:
+            seen += os.read(ours, 4096)
+        process.terminate()
+        expect(process.wait(30) == 0, "exit code")
+        os.close(ours)
+        expect(b"\r\x1b[2K" in seen, "the line is not redrawn")
+        expect(b"\x1b[36m" not in seen, "coloured in spite of NO_COLOR")
