@@ -12,8 +12,11 @@ namespace pyrsia::sim {
 /// The names of a simulated network. Literals and "localhost" are known and cost no time.
 class Dns {
  public:
+  /// Adds to what `name` already has.
   void add(const std::string& name, const std::vector<std::string>& addresses);
   void add_txt(const std::string& name, std::vector<std::string> texts);
+  /// Nobody has `name` any more.
+  void remove(const std::string& name) { entries_.erase(name); }
   /// Every answer takes this long; 0 at first.
   void set_delay(Duration delay) { delay_ = delay; }
   /// Queries for `name` fail with this, until the next add() for it.

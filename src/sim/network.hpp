@@ -19,10 +19,10 @@ namespace pyrsia::sim {
 class SimHost;
 
 struct HostConfig {
-  std::string name;                    ///< For traces and reports.
-  std::vector<std::string> addresses;  ///< "192.0.2.1", "2001:db8::1"; must parse.
-  SimNat* behind = nullptr;            ///< nullptr: directly on the internet.
-  Duration access_delay{0};            ///< Every packet to or from it takes this longer.
+  std::string name;                         ///< For traces and reports.
+  std::vector<std::string> addresses = {};  ///< "192.0.2.1", "2001:db8::1"; must parse.
+  SimNat* behind = nullptr;                 ///< nullptr: directly on the internet.
+  Duration access_delay = Duration(0);      ///< Every packet to or from it takes this longer.
 };
 
 /// A NAT box, or a firewall if its NatConfig names no outer address.

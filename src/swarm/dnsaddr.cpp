@@ -14,9 +14,8 @@ std::optional<Multiaddr> read_dnsaddr(std::string_view record, BytesView tail, c
     return std::nullopt;
   const auto named = address->peer_id();
   if (named && *named != peer) return std::nullopt;
-  auto bare = address->without_peer();
-  if (bare.empty()) return std::nullopt;
-  return bare;
+  if (address->without_peer().empty()) return std::nullopt;
+  return *address;
 }
 
 }  // namespace pyrsia::swarm

@@ -11,7 +11,7 @@ namespace pyrsia::swarm {
 
 /// The address in one TXT record, "dnsaddr=<multiaddr>", as an answer to the question for `tail`:
 /// what followed `/dnsaddr/<name>`. The record must end in `tail`; one that names another peer
-/// than `peer` is left out. The answer has no `/p2p` at its end.
+/// than `peer` is left out. The answer keeps its `/p2p`, which a further `/dnsaddr` needs.
 std::optional<Multiaddr> read_dnsaddr(std::string_view record, BytesView tail, const PeerId& peer);
 
 }  // namespace pyrsia::swarm

@@ -60,7 +60,7 @@ Task<std::vector<Multiaddr>> resolve(Env& env, Multiaddr address, PeerId peer,
       error = Errc::limit_reached;
       if (budget.addresses == 0) continue;
       --budget.addresses;
-      found.push_back(question.address);
+      found.push_back(question.address.without_peer());
       continue;
     }
     if (budget.lookups == 0 || question.depth > ResolveBudget::kMaxDepth) {

@@ -21,8 +21,8 @@ struct ResolveBudget {
 
 /// Turns an address with a name in front into those with an IP in front; one that has an IP stays
 /// as it is. `/dnsaddr` is followed through its TXT records. What cannot be resolved is left
-/// out. `budget` must outlive the task. Has no timeout. Errors: those of Env::resolve(), if nothing
-/// was found; `Errc::limit_reached` (budget).
+/// out, as is `/p2p` at the end. `budget` must outlive the task. Has no timeout. Errors: those of
+/// Env::resolve(), if nothing was found; `Errc::limit_reached` (budget).
 Task<std::vector<Multiaddr>> resolve(Env& env, Multiaddr address, PeerId peer,
                                      ResolveBudget& budget);
 

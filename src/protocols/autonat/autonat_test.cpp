@@ -1,0 +1,302 @@
+#include "protocols/autonat/client.hpp"
+#include "protocols/autonat/exchange.hpp"
+#include "protocols/autonat/server.hpp"
+#include "sim/host.hpp"
+#include "sim/network.hpp"
+#include "swarm/test_node.hpp"
+#include "wire/finish.hpp"
+#include "wire/frame.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pyrsia::autonat {
+namespace {
+
+using namespace std::chrono_literals;
+
+Multiaddr addr(const std::string& text) {
+  return *Multiaddr::parse(text);
+}
+
+struct Node final : autonat::Observer {
+  Node(Env& env, std::uint8_t number, const ServerConfig& config = {})
+      : node(env, number),
+        server(node.swarm, config, *this, Logger("autonat", swarm::kNoLog)),
+        client(
+            node.swarm, {}, [this] { return addresses; }, *this, Logger("autonat", swarm::kNoLog)) {
+  }
+  void on_inbound_probe(const InboundProbe& probe) override { inbound.push_back(probe); }
+  void on_outbound_probe(const OutboundProbe& probe) override { outbound.push_back(probe); }
+  void on_probe_result(const ProbeResult& result) override { results.push_back(result); }
+  std::size_t errors() const {
+    return std::size_t(std::ranges::count_if(outbound, [](const OutboundProbe& probe) {
+      return probe.stage == OutboundProbe::Stage::error;
+    }));
+  }
+
+  std::vector<Multiaddr> addresses;
+  std::vector<InboundProbe> inbound;
+  std::vector<OutboundProbe> outbound;
+  std::vector<ProbeResult> results;
+  swarm::TestNode node;
+  Server server;
+  Client client;
+};
+
+Task<DialResponse> ask_raw(Node& client, PeerId server, Dial dial) {
+  const std::string protocol(kProtocol);
+  auto opening = client.node.swarm.open_stream(std::move(server), protocol);
+  PYRSIA_CO_TRY(const auto stream, co_await std::move(opening));
+  co_return co_await request(*stream, std::move(dial));
+}
+
+Task<DialResponse> send_garbage(Node& client, PeerId server, Bytes garbage) {
+  const std::string protocol(kProtocol);
+  auto opening = client.node.swarm.open_stream(std::move(server), protocol);
+  PYRSIA_CO_TRY(const auto stream, co_await std::move(opening));
+  PYRSIA_CO_TRY(co_await wire::write_frame(*stream, garbage));
+  PYRSIA_CO_TRY(const auto answer, co_await wire::read_frame(*stream, 1024));
+  co_return decode_response(answer);
+}
+
+Task<> hang_up(swarm::IncomingStream incoming) {
+  PYRSIA_CO_TRY(co_await receive_request(*incoming.stream));
+  co_return co_await wire::finish(*incoming.stream);
+}
+
+/// A server on the internet and a client, 50 ms apart; the client is where the test puts it.
+class AutonatTest : public testing::Test {
+ protected:
+  AutonatTest() {
+    sim::PathConfig path;
+    path.one_way_delay = 50ms;
+    net.set_default_path(path);
+    server = std::make_unique<Node>(net.add_host({"s", {"5.6.7.8"}, nullptr, 0ms}), 1);
+    server->node.listen("/ip4/5.6.7.8/tcp/4001");
+    server->server.start();
+  }
+  ~AutonatTest() override {
+    auto [stopped] = world.run(stop());
+    EXPECT_TRUE(stopped);
+  }
+  Task<> stop() {
+    if (client) {
+      PYRSIA_CO_TRY(co_await client->client.stop());
+      PYRSIA_CO_TRY(co_await client->node.swarm.stop());
+    }
+    co_return co_await server->node.swarm.stop();
+  }
+
+  void add_client(const std::string& ip, sim::SimNat* nat = nullptr) {
+    client = std::make_unique<Node>(net.add_host({"c", {ip}, nat, 0ms}), 2);
+    client->addresses = {client->node.listen("/ip4/" + ip + "/tcp/4001")};
+    client->node.knows(server->node, {"/ip4/5.6.7.8/tcp/4001"});
+  }
+  void add_client_behind_nat() {
+    sim::NatConfig config;
+    config.external = {IpAddress::v4({9, 9, 9, 9})};
+    add_client("192.168.1.5", &net.add_nat(config));
+    client->addresses = {addr("/ip4/9.9.9.9/tcp/4001")};
+  }
+  DialResponse asked(const Dial& dial) {
+    auto [response] = world.run(ask_raw(*client, server->node.peer(), dial));
+    EXPECT_TRUE(response) << response.error();
+    return response ? *response : DialResponse();
+  }
+  Dial dial_of(const std::vector<std::string>& texts) {
+    Dial dial{client->node.peer(), {}, 0};
+    for (const auto& text : texts) dial.addresses.push_back(addr(text));
+    return dial;
+  }
+  /// As Identify and the host would.
+  void introduce() {
+    client->node.swarm.peer_store().set_protocols(server->node.peer(), {std::string(kProtocol)});
+    client->client.reconsider();
+  }
+
+  sim::World world;
+  sim::Network net{world};
+  std::unique_ptr<Node> server;
+  std::unique_ptr<Node> client;
+};
+
+TEST_F(AutonatTest, PublicClientIsReachedFromAnotherPort) {
+  add_client("1.2.3.4");
+  const auto response = asked(dial_of({"/ip4/1.2.3.4/tcp/4001"}));
+
+  EXPECT_EQ(response.status, Status::ok);
+  EXPECT_EQ(response.address, addr("/ip4/1.2.3.4/tcp/4001").with_peer(client->node.peer()));
+  world.run_for(1s);
+  ASSERT_EQ(client->node.heard.connected.size(), 2u);
+  const auto& back = client->node.heard.connected[1];
+  EXPECT_EQ(back.direction, swarm::Direction::inbound);
+  EXPECT_NE(back.remote.port(), 4001);
+  // The server ends the dial-back, not the connection that it was asked over.
+  ASSERT_EQ(client->node.heard.disconnected.size(), 1u);
+  EXPECT_EQ(client->node.heard.disconnected[0].id, back.id);
+  EXPECT_TRUE(client->node.swarm.is_connected(server->node.peer()));
+}
+
+TEST_F(AutonatTest, ServerReportsTheProbeAsTheOriginalDoes) {
+  add_client("1.2.3.4");
+  asked(dial_of({"/ip4/1.2.3.4/tcp/4001"}));
+  ASSERT_EQ(server->inbound.size(), 2u);
+  EXPECT_EQ(server->inbound[0].stage, InboundProbe::Stage::request);
+  EXPECT_EQ(server->inbound[0].peer, client->node.peer());
+  EXPECT_EQ(server->inbound[1].stage, InboundProbe::Stage::response);
+}
+
+TEST_F(AutonatTest, ClientBehindANatIsToldWithinTheBudget) {
+  add_client_behind_nat();
+  const auto begin = world.now();
+  const auto response = asked(dial_of({"/ip4/9.9.9.9/tcp/4001", "/ip4/9.9.9.9/tcp/4002",
+                                       "/ip4/9.9.9.9/tcp/4003", "/ip4/9.9.9.9/tcp/4004"}));
+  EXPECT_EQ(response.status, Status::dial_error);
+  EXPECT_EQ(response.text, "dial failed");
+  EXPECT_LE(world.now() - begin, 13s);
+}
+
+TEST_F(AutonatTest, DemandedIpsOfOthersAreNotDialed) {
+  add_client("1.2.3.4");
+  auto& victim = net.add_host({"v", {"7.7.7.7"}, nullptr, 0ms});
+  const auto response = asked(dial_of({"/ip4/7.7.7.7/tcp/4001"}));
+  EXPECT_EQ(response.status, Status::ok);  // Our own IP was dialed instead.
+  EXPECT_EQ(response.address->ip(), IpAddress::v4({1, 2, 3, 4}));
+  EXPECT_EQ(victim.connection_count(), 0u);
+}
+
+TEST_F(AutonatTest, RefusesInTheOriginalsWords) {
+  add_client("1.2.3.4");
+  auto of_another = dial_of({"/ip4/1.2.3.4/tcp/4001"});
+  of_another.peer = server->node.peer();
+  EXPECT_EQ(asked(of_another).text, "peer id mismatch");
+  EXPECT_EQ(asked(of_another).status, Status::bad_request);
+  const auto none = asked(dial_of({"/dns4/example.com/tcp/1", "/ip4/1.2.3.4/udp/4/quic-v1"}));
+  EXPECT_EQ(none.text, "no dialable addresses");
+  EXPECT_EQ(none.status, Status::dial_refused);
+}
+
+TEST_F(AutonatTest, RefusesPeersSeenAtAnAddressOutsideItsScope) {
+  add_client("10.0.0.7");
+  const auto response = asked(dial_of({"/ip4/1.2.3.4/tcp/4001"}));
+  EXPECT_EQ(response.text, "refusing to dial peer with blocked observed address");
+  EXPECT_EQ(response.status, Status::dial_refused);
+}
+
+TEST_F(AutonatTest, OneDialBackAtATimeForAPeer) {
+  add_client_behind_nat();
+  const auto dial = dial_of({"/ip4/9.9.9.9/tcp/4001"});
+  const auto peer = server->node.peer();
+  auto [connected] = world.run(swarm::connect(client->node, peer));
+  auto [one, two] = world.run(ask_raw(*client, peer, dial), ask_raw(*client, peer, dial));
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(one->text, "dial failed");
+  EXPECT_EQ(two->text, "dial-back already ongoing");
+}
+
+TEST_F(AutonatTest, FourthDialWithinASecondIsTooMany) {
+  add_client("1.2.3.4");
+  net.set_default_path(sim::PathConfig());
+  const auto dial = dial_of({"/ip4/1.2.3.4/tcp/4001"});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(asked(dial).status, Status::ok) << i;
+  EXPECT_EQ(asked(dial).text, "too many dials for peer");
+}
+
+TEST_F(AutonatTest, GarbageGetsAWellFormedAnswer) {
+  add_client("1.2.3.4");
+  for (const auto size : {std::size_t(0), std::size_t(5), kMaxReceivedBytes + 1}) {
+    auto [response] = world.run(send_garbage(*client, server->node.peer(), Bytes(size, 0xff)));
+    ASSERT_TRUE(response) << size << response.error();
+    EXPECT_EQ(response->status, Status::bad_request);
+  }
+}
+
+TEST_F(AutonatTest, ClientStartsAsSoonAsAServerIsKnown) {
+  add_client("1.2.3.4");
+  client->client.start();
+  auto [connected] = world.run(swarm::connect(client->node, server->node.peer()));
+  introduce();
+  world.run_for(1s);
+
+  ASSERT_EQ(client->results.size(), 1u);
+  EXPECT_EQ(client->results[0].status, Status::ok);
+  EXPECT_EQ(client->results[0].address, addr("/ip4/1.2.3.4/tcp/4001"));
+  EXPECT_EQ(client->results[0].server_ip, IpAddress::v4({5, 6, 7, 8}));
+  ASSERT_EQ(client->outbound.size(), 2u);
+  EXPECT_EQ(client->outbound[1].stage, OutboundProbe::Stage::response);
+  world.run_for(30s);
+  EXPECT_EQ(client->results.size(), 4u);  // Every ten seconds from then on.
+}
+
+TEST_F(AutonatTest, ClientBehindANatLearnsIt) {
+  add_client_behind_nat();
+  client->client.start();
+  auto [connected] = world.run(swarm::connect(client->node, server->node.peer()));
+  introduce();
+  world.run_for(14s);
+  ASSERT_EQ(client->results.size(), 1u);
+  EXPECT_EQ(client->results[0].status, Status::dial_error);
+}
+
+TEST_F(AutonatTest, FixedServerIsDialedAfterTheBootDelay) {
+  add_client("1.2.3.4");
+  client->client.start();
+  const auto at = addr("/ip4/5.6.7.8/tcp/4001");
+  EXPECT_TRUE(client->client.add_server(server->node.peer(), {at}));
+  world.run_for(4900ms);
+  EXPECT_TRUE(client->outbound.empty());
+  world.run_for(2s);
+  EXPECT_EQ(client->results.size(), 1u);
+}
+
+TEST_F(AutonatTest, WithoutServerOrAddressItSaysSoAndGoesOn) {
+  add_client("1.2.3.4");
+  client->client.start();
+  world.run_for(16s);
+  ASSERT_EQ(client->outbound.size(), 2u);
+  EXPECT_FALSE(client->outbound[0].server);
+  client->addresses = {addr("/ip4/192.168.1.5/tcp/4001"), addr("/ip4/1.2.3.4/udp/1/quic-v1")};
+  world.run_for(10s);
+  EXPECT_EQ(client->client.metrics().no_address.value(), 1u);
+}
+
+TEST_F(AutonatTest, HangingUpIsNoResultAndIsBackedOffFrom) {
+  server->node.swarm.handle(std::string(kProtocol), {}, hang_up);
+  add_client("1.2.3.4");
+  client->client.start();
+  const auto at = addr("/ip4/5.6.7.8/tcp/4001");
+  EXPECT_TRUE(client->client.add_server(server->node.peer(), {at}));
+  world.run_for(10min);
+
+  EXPECT_TRUE(client->results.empty());
+  const auto probes = client->client.metrics().probes.value();
+  EXPECT_GE(probes, 5u);
+  EXPECT_LE(probes, 10u);  // Not one every ten seconds, and never a hot loop.
+}
+
+TEST_F(AutonatTest, DeadServerCostsAFewDialsOnly) {
+  add_client("1.2.3.4");
+  client->client.start();
+  const auto nowhere = addr("/ip4/5.6.7.8/tcp/9");
+  EXPECT_TRUE(client->client.add_server(swarm::test_key(9).peer_id(), {nowhere}));
+  world.run_for(10min);
+  EXPECT_TRUE(client->results.empty());
+  EXPECT_LE(client->client.metrics().probes.value(), 10u);
+  EXPECT_GT(client->errors(), 0u);
+}
+
+TEST_F(AutonatTest, WhoJudgesTheAnswersSetsTheNextProbe) {
+  add_client("1.2.3.4");
+  client->client.start();
+  auto [connected] = world.run(swarm::connect(client->node, server->node.peer()));
+  introduce();
+  world.run_for(1s);
+  client->client.probe_at(world.now() + 30s);
+  world.run_for(29s);
+  EXPECT_EQ(client->results.size(), 1u);
+  world.run_for(2s);
+  EXPECT_EQ(client->results.size(), 2u);
+}
+
+}  // namespace
+}  // namespace pyrsia::autonat
