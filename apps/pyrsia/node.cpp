@@ -31,6 +31,14 @@ http::Response json_response(const boost::json::value& value) {
   return response;
 }
 
+/// The address in "cannot listen on /ip4/...: why"; all of `detail` if it has none.
+std::string refused_address(const std::string& detail) {
+  const auto begin = detail.find('/');
+  const auto end = detail.rfind(": ");
+  if (begin == detail.npos || end == detail.npos || end < begin) return detail;
+  return detail.substr(begin, end - begin);
+}
+
 /// Why nothing listens at `where`, and the exit code that goes with it.
 Complaint listen_complaint(std::string_view what, std::string_view where, const Error& error) {
   if (error == Errc::address_in_use) {
@@ -84,8 +92,8 @@ Task<> Node::start() {
   std::string detail;
   const auto started = co_await host_.start(&detail);
   if (!started) {
-    const auto complaint = listen_complaint("p2p", "", started.error());
-    fail(complaint.code, "p2p: " + detail);
+    const auto complaint = listen_complaint("p2p", refused_address(detail), started.error());
+    fail(complaint.code, complaint.text);
     co_return started.error();
   }
   directory_.start();

@@ -31,15 +31,18 @@ class Node final : public LocalNode {
 
 class StatusServiceTest : public testing::Test {
  protected:
-  StatusServiceTest() {
+  /// Two other members, which answer.
+  DirectoryConfig two_members() {
+    DirectoryConfig config;
     for (int peer = 2; peer <= 3; ++peer) {
       const auto url = "http://m" + std::to_string(peer) + ".example/status";
-      config_.members.push_back(url);
+      config.members.push_back(url);
       StatusDocument document;
       document.peer_id = id(peer);
       document.peer_addrs = {address_of(peer).with_peer(id(peer))};
       env_.pages[url + "?check"].body = write_status(document);
     }
+    return config;
   }
 
   http::Response ask(const http::Router& router, const std::string& method,
@@ -67,12 +70,12 @@ class StatusServiceTest : public testing::Test {
 
   sim::World world_;
   sim::ScriptedWeb env_{world_};
-  DirectoryConfig config_;
   AddressClassifier classifier_;
   Node node_;
   LogSink sink_;
   DirectoryMetrics metrics_;
-  Directory directory_{env_, config_, classifier_, node_, Logger("directory", sink_), metrics_};
+  Directory directory_{env_,    two_members(), classifier_, node_, Logger("directory", sink_),
+                       metrics_};
 };
 
 TEST_F(StatusServiceTest, GoesRoundTheHealthyMembers) {
