@@ -34,7 +34,9 @@ class Swarm {
   void add_transport(std::unique_ptr<transport::Transport> transport);
   /// Starts the housekeeping. Call it once.
   void start();
-  /// Closes everything and waits for it. Errors: none.
+  /// Closes everything, with a goodbye to each peer, and waits for it: a second at most, plus what
+  /// handlers take to notice that they are cancelled. From then on connect(), open_stream() and
+  /// listen() end with `Errc::closed`. May be repeated. Errors: none.
   Task<> stop();
 
   /// Returns the address as bound. Errors: `Errc::not_supported`, those of Env::tcp_listen().
@@ -47,9 +49,10 @@ class Swarm {
   std::vector<std::string> protocols() const;
 
   /// A connection to the peer: one that is there, or the first that succeeds. Dials to one peer
-  /// that ask for the same are joined. Errors: `Errc::unavailable` (no address to try),
-  /// `Errc::invalid_argument` (ourselves), `Errc::limit_reached`, `Errc::timed_out`, and that of
-  /// the address that came closest to success.
+  /// that ask for the same are joined; cancelling one caller leaves the others theirs. Errors:
+  /// `Errc::unavailable` (no address to try), `Errc::invalid_argument` (ourselves),
+  /// `Errc::limit_reached`, `Errc::timed_out`, and that of the address that came closest to
+  /// success.
   Task<ConnectionInfo> connect(DialRequest request);
 
   /// Opens a stream to a peer and agrees on `protocol`. Connects first if need be.

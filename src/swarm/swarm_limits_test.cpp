@@ -52,9 +52,10 @@ Task<Duration> say(Env& env, Bytes bytes, Duration pause) {
   const TcpConnectOptions options;
   PYRSIA_CO_TRY(const auto socket, co_await env.tcp_connect(remote, options));
   const auto start = env.now();
-  for (const auto& byte : bytes) {
-    if (!co_await socket->write_all(BytesView(&byte, 1))) break;
-    if (pause > Duration(0)) PYRSIA_CO_TRY(co_await env.sleep_for(pause));
+  const auto step = pause > Duration(0) ? std::size_t(1) : std::max<std::size_t>(bytes.size(), 1);
+  for (std::size_t at = 0; at < bytes.size(); at += step) {
+    if (!co_await socket->write_all(BytesView(bytes).subspan(at, step))) break;
+    PYRSIA_CO_TRY(co_await env.sleep_for(pause));
   }
   std::array<std::uint8_t, 512> answer;
   for (;;) {

@@ -126,6 +126,31 @@ TEST_F(TcpTransport, DialsPlainTcpOnly) {
     EXPECT_FALSE(a.can_dial(address(text))) << text;
 }
 
+/// Dials B as peers do that know nothing of muxers inside the handshake (rust-libp2p).
+Task<std::unique_ptr<secure::Channel>> dial_without_early_muxer(Env& env) {
+  const secure::noise::Identity identity(env, key(1), std::vector<std::string>());
+  const Endpoint remote{IpAddress::v4({5, 6, 7, 8}), 4001};
+  const TcpConnectOptions options;
+  PYRSIA_CO_TRY(auto socket, co_await env.tcp_connect(remote, options));
+  std::unique_ptr<Stream> stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  std::vector<std::string> proposals(1, "/noise");
+  PYRSIA_CO_TRY(co_await wire::propose(*stream, std::move(proposals)));
+  std::optional<PeerId> expected(key(2).peer_id());
+  PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(
+                                  env, std::move(stream), Role::initiator, identity, expected));
+  EXPECT_EQ(secured.muxer, "");
+  auto channel =
+      co_await agree_on_muxer(std::move(secured.channel), Role::initiator, "/yamux/1.0.0");
+  co_return std::move(channel);
+}
+
+TEST_F(TcpTransport, APeerWithoutEarlyMuxersIsAskedForTheMuxer) {
+  auto [dialed, accepted] = world.run(dial_without_early_muxer(host_a), accept_one(*listener_b));
+  EXPECT_TRUE(dialed) << dialed.error();
+  ASSERT_TRUE(accepted) << accepted.error();
+  EXPECT_EQ(accepted->muxer_protocol, "/yamux/1.0.0");
+}
+
 // Every flow has this test: break the network at each operation in turn, until none is left.
 TEST(TcpTransportSweep, EndsCleanlyWhereverTheNetworkBreaks) {
   for (std::uint64_t number = 0;; ++number) {
