@@ -37,4 +37,9 @@ Task<> TaskGroup::join() {
   co_return ok;
 }
 
+Task<> TaskGroup::wait_until_empty() {
+  while (!running_.empty()) PYRSIA_CO_TRY(co_await empty_.wait());
+  co_return ok;
+}
+
 }  // namespace pyrsia

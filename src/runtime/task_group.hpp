@@ -23,8 +23,11 @@ class TaskGroup {
   /// Asks every task to stop. Returns at once.
   void cancel();
   std::size_t size() const { return running_.size(); }
-  /// Ends when no task is left. Cannot be cancelled. Errors: none.
+  /// Ends when no task is left. Cannot be cancelled, and what was asked meanwhile is forgotten: for
+  /// stop() of the owner only, not for a task that goes on afterwards. Errors: none.
   Task<> join();
+  /// The same for a task that may be cancelled itself. Errors: `Errc::cancelled`.
+  Task<> wait_until_empty();
 
  private:
   Env& env_;

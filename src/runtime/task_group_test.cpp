@@ -92,6 +92,29 @@ TEST(TaskGroup, ATaskCanBeCancelledAgainAfterItsJoin) {
   EXPECT_EQ(env.now(), TimePoint(2s));
 }
 
+Task<> wait_for_group(TaskGroup& inner) {
+  co_return co_await inner.wait_until_empty();
+}
+
+TEST(TaskGroup, AWaitForOtherTasksCanBeCancelled) {
+  sim::World world;
+  Env& env = world.env();
+  Probe probe;
+  TaskGroup inner(env);
+  TaskGroup outer(env);
+  inner.spawn(sleeper(env, probe, 3s));
+  outer.spawn(wait_for_group(inner));
+
+  auto [stopped] = world.run(stop_after(env, outer, 1s));
+  EXPECT_TRUE(stopped);
+  EXPECT_EQ(env.now(), TimePoint(1s));
+
+  auto [joined] = world.run(inner.join());
+  EXPECT_TRUE(joined);
+  EXPECT_EQ(probe.finished, 1);
+  EXPECT_EQ(env.now(), TimePoint(3s));
+}
+
 TEST(Timeout, ReturnsTheResultWhenInTime) {
   sim::World world;
   Env& env = world.env();

@@ -5,23 +5,18 @@
 #include <algorithm>
 
 namespace pyrsia::test {
-namespace {
 
 using namespace std::chrono_literals;
 
-KeyPair key_of(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed.fill(number);
-  seed[0] = 1;
-  return KeyPair::from_seed(seed);
-}
-
-}  // namespace
-
 SimNode::SimNode(sim::SimHost& machine, std::uint8_t number, Config config)
+    : SimNode(machine, number, std::move(config), bootstrap::DirectoryConfig()) {}
+
+SimNode::SimNode(sim::SimHost& machine, std::uint8_t number, Config config,
+                 bootstrap::DirectoryConfig directory)
     : machine_(machine),
       host_(*Host::make(machine, key_of(number), std::move(config))),
-      directory_(machine, {}, classifier_, *this, Logger("directory", log_), directory_metrics_),
+      directory_(machine, std::move(directory), classifier_, *this, Logger("directory", log_),
+                 directory_metrics_),
       status_service_(directory_, *this, [this] { return host_->counters(); }),
       server_(
           machine, {}, [this](const http::Request& request) { return router_.handle(request); },
@@ -36,7 +31,10 @@ Task<> SimNode::start() {
   const Endpoint http{IpAddress::v4_any(), kHttpPort};
   if (const auto listening = server_.listen(http); !listening) co_return listening.error();
   directory_.start();
-  PYRSIA_CO_TRY(co_await host_->start(nullptr));
+  if (const auto started = co_await host_->start(nullptr); !started) {
+    PYRSIA_CO_TRY(co_await stop());
+    co_return started.error();
+  }
   tasks_.spawn(read_events());
   co_return ok;
 }
@@ -84,6 +82,13 @@ std::vector<PeerId> SimNode::connected_peers() const {
   std::vector<PeerId> out;
   for (const auto& info : host_->peers()) out.push_back(info.peer);
   return out;
+}
+
+KeyPair key_of(std::uint8_t number) {
+  std::array<std::uint8_t, 32> seed{};
+  seed.fill(number);
+  seed[0] = 1;
+  return KeyPair::from_seed(seed);
 }
 
 Config node_config(const std::string& bootstrap_url) {

@@ -23,8 +23,11 @@ class SimNode final : public bootstrap::LocalNode {
   static constexpr std::uint16_t kPort = 44000;
   static constexpr std::uint16_t kHttpPort = 7888;
 
-  /// `number` makes the key.
+  /// `number` makes the key; see key_of().
   SimNode(sim::SimHost& machine, std::uint8_t number, Config config);
+  /// A boot server that has other members.
+  SimNode(sim::SimHost& machine, std::uint8_t number, Config config,
+          bootstrap::DirectoryConfig directory);
   ~SimNode() override;
 
   /// Errors: those of Host::start().
@@ -36,6 +39,7 @@ class SimNode final : public bootstrap::LocalNode {
   Task<> wait_until_connected(Duration limit);
 
   sim::SimHost& machine() { return machine_; }
+  const bootstrap::Directory& directory() const { return directory_; }
   Host& host() { return *host_; }
   /// The events so far, in order.
   const std::vector<HostEvent>& events() const { return events_; }
@@ -67,6 +71,8 @@ class SimNode final : public bootstrap::LocalNode {
   TaskGroup tasks_;
 };
 
+/// The key of that number.
+KeyPair key_of(std::uint8_t number);
 /// What every node is told unless a test says otherwise: port 44000 on IPv4.
 Config node_config(const std::string& bootstrap_url);
 /// A boot server: connects to nobody.

@@ -55,7 +55,7 @@ Task<std::vector<BootPeer>> Client::fetch() {
   if (sources_.empty()) co_return Errc::unavailable;
   // Whoever has not answered since the last round is asked anew.
   askers_.cancel();
-  PYRSIA_CO_TRY(co_await askers_.join());
+  PYRSIA_CO_TRY(co_await askers_.wait_until_empty());
   last_error_ = Errc::unavailable;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     sources_[i].is_pending = true;

@@ -199,7 +199,7 @@ Task<> Identifier::push_to_all() {
       push_queue_.push_back(std::move(connection));
   const auto workers = std::min(config_.push_concurrency, push_queue_.size());
   for (std::size_t i = 0; i < workers; ++i) pushes_.spawn(push_from_queue());
-  co_return co_await pushes_.join();
+  co_return co_await pushes_.wait_until_empty();
 }
 
 Task<> Identifier::push_from_queue() {

@@ -122,6 +122,22 @@ TEST_F(IdentifierTest, ChangesArePushedOnceAfterASecond) {
   EXPECT_EQ(a.identifier.metrics().pushes_sent.value(), 1u);
 }
 
+TEST_F(IdentifierTest, CanBeStoppedInTheMiddleOfAPush) {
+  world.set_run_limit(1min);
+  a.start();
+  b.start();
+  connect();
+  world.run_for(5s);
+  a.addresses.push_back(addr("/ip4/1.2.3.4/tcp/5001"));
+  a.identifier.addresses_changed();
+  world.run_for(1s + 10ms);  // The push has begun and is under way.
+
+  auto [stopped] = world.run(a.stop());
+
+  EXPECT_TRUE(stopped) << world.deadlock_report();
+  EXPECT_EQ(a.identifier.metrics().pushes_sent.value(), 0U);
+}
+
 TEST_F(IdentifierTest, WhatHasNotChangedIsNotPushed) {
   a.start();
   b.start();
