@@ -167,6 +167,24 @@ TEST_F(Hostile, MaySendDataForAStreamThatIsGone) {
   EXPECT_EQ(frames(), std::vector{pong});
 }
 
+TEST_F(Hostile, MaySendDataForAStreamThatWeOpenMeanwhile) {
+  start();
+  world_.run_for(1s);
+  // The header comes before there is a stream 2, its body after.
+  send({Type::data, kFin, 2, 5});
+  world_.run_for(1s);
+  auto [opened] = world_.run(session_->open_stream());
+  ASSERT_TRUE(opened);
+  send(Bytes(5, 'x'));
+  send({Type::data, 0, 2, 2}, 2);
+  world_.run_for(1s);
+  std::array<std::uint8_t, 8> bytes;
+  auto [read] = world_.run((*opened)->read_some(bytes));
+  EXPECT_EQ(*read, 2U);
+  EXPECT_FALSE(ended_);
+  opened->reset();
+}
+
 TEST_F(Hostile, MaySendAPongThatNobodyAskedFor) {
   start();
   send({Type::ping, kAck, 0, 42});

@@ -317,6 +317,8 @@ Result<> Session::on_stream_frame() {
   if (frame_.stream_id == 0) return Errc::protocol_violation;
   if (frame_.has(kSyn)) PYRSIA_TRY(accept());
   auto* const stream = find(frame_.stream_id);
+  // Nor does the frame concern a stream that we open under this id before its body has come.
+  if (!stream) frame_.stream_id = 0;
   if (stream && frame_.has(kAck)) acknowledge(*stream);
   if (frame_.type == Type::data) {
     // A stream that we no longer know is one that we dropped: its bytes are skipped.
