@@ -198,7 +198,8 @@ bool takes_all(std::string_view) {
 }
 
 Task<std::string> answer(Stream& stream) {
-  co_return co_await wire::answer(stream, takes_all, {});
+  std::vector<std::string> none;
+  co_return co_await wire::answer(stream, takes_all, std::move(none));
 }
 
 TEST_F(Sessions, CarryAStreamWhoseProposalIsStillToBeSentWhenReadAndWriteBegin) {
