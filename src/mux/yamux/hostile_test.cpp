@@ -299,6 +299,24 @@ TEST_F(Hostile, ThatIsSilentIsPingedAndThenLeft) {
   EXPECT_EQ(metrics_.keep_alive_timeouts.value(), 1U);
 }
 
+TEST_F(Hostile, ThatTalksButReadsNothingIsLeft) {
+  start({}, {.buffer_bytes = 1});
+  send({Type::window_update, kSyn, 1, 0});
+  send({Type::window_update, kSyn, 3, 0});
+  for (int second = 0; second < 59; ++second) {
+    world_.run_for(1s);
+    session_->tick(world_.now());
+    send({Type::window_update, 0, 1, 1});
+  }
+  EXPECT_FALSE(ended_);
+  world_.run_for(2s);
+  session_->tick(world_.now());
+  world_.run_for(0s);
+  ASSERT_TRUE(ended_);
+  EXPECT_EQ(ended_->error(), Errc::timed_out);
+  EXPECT_EQ(metrics_.write_timeouts.value(), 1U);
+}
+
 TEST_F(Hostile, ThatAnswersPingsStays) {
   start({}, {.one_way_delay = 40ms});
   for (std::uint32_t i = 1; i < 5; ++i) {

@@ -163,6 +163,12 @@ Task<> Session::abort_soon() {
 
 void Session::tick(TimePoint now) {
   if (!sink_ || end_) return;
+  // A peer may go on sending, and so seem alive, but read nothing.
+  if (is_writing_ && now - write_began_ >= config_.write_timeout) {
+    metrics_.write_timeouts.add();
+    end(Errc::timed_out, std::nullopt);
+    return;
+  }
   if (!pinged_at_) {
     if (now - last_heard_ >= config_.keep_alive_interval) ping();
     return;
@@ -243,6 +249,7 @@ Task<> Session::write_all() {
   Result<> written = ok;
   while (written && !(control_.empty() && writers_.empty())) {
     fill(batch);
+    write_began_ = env_.now();
     // The channel seals the data at once, so that its callers may already go on.
     written = co_await channel_->write(batch.parts);
     control_sent_.notify();
