@@ -19,18 +19,16 @@ constexpr Duration kBetweenDisturbances = 10s;
 /// Longer than the longest pause between two rounds of joining, and four probes.
 constexpr Duration kQuiet = 15min;
 
-/// PYRSIA_SEEDS says how many; PYRSIA_SEED_STEP and PYRSIA_SEED_FIRST choose every n-th of them,
-/// for several processes.
+/// Those of sim::seeds(); PYRSIA_SEEDS says how many, and PYRSIA_SEEDS_AFTER where they begin.
 std::vector<std::uint64_t> chosen_seeds() {
   const auto number = [](const char* name, std::uint64_t usual) {
     const char* text = std::getenv(name);
     return text ? std::strtoull(text, nullptr, 10) : usual;
   };
-  const auto all = sim::seeds(number("PYRSIA_SEEDS", kUsualSeedCount));
-  const auto step = std::max<std::uint64_t>(number("PYRSIA_SEED_STEP", 1), 1);
-  std::vector<std::uint64_t> chosen;
-  for (auto i = number("PYRSIA_SEED_FIRST", 0); i < all.size(); i += step) chosen.push_back(all[i]);
-  return chosen.empty() ? all : chosen;
+  const auto first = number("PYRSIA_SEEDS_AFTER", 0);
+  auto all = sim::seeds(first + number("PYRSIA_SEEDS", kUsualSeedCount));
+  if (all.size() > first) all.erase(all.begin(), all.begin() + std::ptrdiff_t(first));
+  return all;
 }
 
 void live_through(Town& town) {

@@ -28,8 +28,7 @@ SimNode::SimNode(sim::SimHost& machine, std::uint8_t number, Config config,
 SimNode::~SimNode() = default;
 
 Task<> SimNode::start() {
-  const Endpoint http{IpAddress::v4_any(), kHttpPort};
-  if (const auto listening = server_.listen(http); !listening) co_return listening.error();
+  PYRSIA_CO_TRY(listen_http());
   directory_.start();
   if (const auto started = co_await host_->start(nullptr); !started) {
     PYRSIA_CO_TRY(co_await stop());
@@ -37,6 +36,12 @@ Task<> SimNode::start() {
   }
   tasks_.spawn(read_events());
   co_return ok;
+}
+
+Result<> SimNode::listen_http() {
+  PYRSIA_TRY(server_.listen({IpAddress::v4_any(), kHttpPort}));
+  PYRSIA_TRY(server_.listen({IpAddress::v6_any(), kHttpPort}));
+  return ok;
 }
 
 Task<> SimNode::stop() {

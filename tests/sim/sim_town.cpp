@@ -24,9 +24,9 @@ Task<> stop_all(const std::vector<std::unique_ptr<Resident>>& residents, Env& en
   co_return co_await stopping.join();
 }
 
-std::string describe(const Resident& resident) {
+std::string describe(Resident& resident) {
   std::string text = resident.is_boot() ? "boot server " : "node ";
-  const auto& machine = const_cast<Resident&>(resident).machine();
+  const auto& machine = resident.machine();
   text += machine.name() + " at";
   for (const auto& ip : machine.addresses()) text += " " + ip.to_string();
   for (const auto& [nat, box] : resident.boxes()) {
@@ -285,8 +285,8 @@ std::string Town::nonsense_of(Resident& resident) {
       count("autonat_client_probes"))
     return "more probes ended than begun";
   if (count("bootstrap_failures") > count("bootstrap_fetches")) return "more failures than fetches";
-  for (const auto* never : {"yamux_protocol_errors", "autonat_server_bad_requests",
-                            "identify_discarded", "swarm_connections_refused"})
+  for (const auto* never :
+       {"yamux_protocol_errors", "autonat_server_bad_requests", "swarm_connections_refused"})
     if (count(never) > 0) return std::string(never) + " is " + std::to_string(count(never));
   if (resident.machine().connection_count() > kMaxConnections)
     return std::to_string(resident.machine().connection_count()) + " connections";
