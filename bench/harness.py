@@ -18,7 +18,7 @@ HERTZ = os.sysconf("SC_CLK_TCK")
 SERVER_IP, LOAD_IP = "73.0.0.1", "73.0.0.2"
 SERVER_CORE, LOAD_CORE = "0", "1"
 READY_SECONDS = 60
-PRIORITY = "-15"
+PRIORITY = "-20"
 
 
 class Failed(Exception):

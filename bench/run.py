@@ -26,15 +26,18 @@ TRIES = 2
 
 
 class Series:
-    """The runs of one program in one row."""
+    """The runs of one program."""
 
     def __init__(self):
         self.runs, self.reason = [], ""
 
-    def figures(self):
-        return [run["figure"] for run in self.runs]
+    def figures(self, which):
+        return [run["figures"][which] for run in self.runs]
 
-    def median(self, key="figure"):
+    def median(self, which):
+        return statistics.median(self.figures(which)) if self.runs else None
+
+    def median_of(self, key):
         values = [run[key] for run in self.runs if not math.isnan(run[key])]
         return statistics.median(values) if values else None
 
@@ -47,9 +50,8 @@ def measure(namespace, row, arguments, series, environment):
         except harness.Failed as failure:
             series.reason = str(failure).replace("\n", " | ")
             continue
-        run["figure"] = run["figures"][0]
         if row.is_per_server_core:
-            run["figure"] *= 100 / run["server"]
+            run["figures"][0] *= 100 / run["server"]
         series.runs.append(run)
         return
 
@@ -100,8 +102,8 @@ def show(value):
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def spread(series):
-    figures = series.figures()
+def spread(series, row):
+    figures = series.figures(row.which)
     return f"{show(min(figures))}..{show(max(figures))}" if len(figures) > 1 else ""
 
 
@@ -113,15 +115,16 @@ def bounds(row):
 
 def report(row, series, peers):
     """Prints one line; returns it as data."""
-    ours, limit = series["ours"].median(), series["limit"].median()
+    ours, limit = series["ours"].median(row.which), series["limit"].median(row.which)
     ratio = ours / limit if ours is not None and limit else None
     judgement = row.judge(ours, ratio) if ours is not None else "FAILED"
     cells = [row.name, show(ours), show(limit), f"{ratio:.2f}" if ratio else "-"]
-    cells += [show(series[name].median()) for name in peers]
+    cells += [show(series[name].median(row.which)) for name in peers]
     cells += [bounds(row), judgement]
     run = series["ours"]
-    noise = f"S {show(run.median('server'))} L {show(run.median('load'))} others {show(run.median('others'))} %"
-    cells += [spread(run), noise if run.runs else ""]
+    noise = " ".join(f"{letter} {show(run.median_of(key))}" for letter, key in
+                     (("S", "server"), ("L", "load"), ("others", "others")))
+    cells += [spread(run, row), noise + " %" if run.runs else ""]
     print_cells(cells, peers)
     for name, each in series.items():
         if each.reason and not each.runs:
@@ -184,9 +187,14 @@ def main():
         print(f"{os.cpu_count()} cores, TCP {namespace.congestion}, {options.runs} round(s); medians, one core a side; "
               "S and L: CPU of our server and our load, others: of the rest of the machine, in % of a core")
         print_cells(["row", "ours", "limit", "ratio", *peers, "floor (target)", "", "min..max", "noise"], peers)
+        series = {}
         for row in rows.ROWS:
-            if row.name in options.names:
-                results.append(report(row, measure_row(row, options, peers, folder, namespace), peers))
+            if row.name not in options.names:
+                continue
+            source = row.part_of or row.name
+            if source not in series:
+                series[source] = measure_row(row, options, peers, folder, namespace)
+            results.append(report(row, series[source], peers))
     for row in rows.ROWS:
         if row.name in options.names:
             print(f"{row.name}: {row.unit}" + (f"; limit: {row.limit}" if row.limit else ""))
