@@ -132,6 +132,9 @@ def report(row, series, peers):
     for name, reason in row.not_of.items():
         if name in peers:
             print(f"    {name}: {reason}")
+    for name, count in row.peer_at_once.items():
+        if name in peers:
+            print(f"    {name}: with {count} instead")
     sys.stdout.flush()
     return {"row": row.name, "unit": row.unit, "ratio": ratio, "judgement": judgement,
             "runs": {name: each.runs for name, each in series.items()}}
