@@ -147,7 +147,8 @@ void Session::end(Error reason, std::optional<GoAway> goodbye) {
   end_ = reason;
   wake_opener();
   control_sent_.notify();
-  if (!sink_ || is_writing_ || !goodbye) {
+  const bool is_in_a_write = is_writing_ && !is_gathering_;
+  if (!sink_ || is_in_a_write || !goodbye) {
     channel_->abort();
     return;
   }
@@ -245,8 +246,11 @@ void Session::start_writer() {
 }
 
 Task<> Session::write_all() {
+  // What the tasks that run now have to say, all of them, leaves in one write.
+  is_gathering_ = true;
+  Result<> written = co_await env_.sleep_for(Duration(0));
+  is_gathering_ = false;
   Batch batch;
-  Result<> written = ok;
   while (written && !(control_.empty() && writers_.empty())) {
     fill(batch);
     write_began_ = env_.now();
