@@ -56,6 +56,7 @@ struct Host::State final : private swarm::Observer,
   bool is_running = false;
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
+  std::optional<TimePoint> planned_probe;  ///< What the client was told last.
   TaskGroup tasks;
 
  private:
@@ -70,6 +71,8 @@ struct Host::State final : private swarm::Observer,
   /// The addresses that we have may be others than before.
   void addresses_changed();
   void apply(const std::optional<StatusChanged>& change);
+  /// Tells the client when the next probe is due, if that has changed.
+  void plan_probe();
   Task<> keep_house();
 };
 

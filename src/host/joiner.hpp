@@ -54,6 +54,8 @@ class Joiner final : private swarm::Observer {
 
   /// Named by a status document or configured.
   bool is_boot_peer(const PeerId& peer) const { return boot_peers_.contains(peer); }
+  /// Connected to at least one of these.
+  bool is_joined() const { return connected_count() > 0; }
   const JoinerMetrics& metrics() const { return metrics_; }
 
  private:
