@@ -230,7 +230,18 @@ void Host::State::on_listen_addresses_changed() {
     if (!announced_listeners.contains(address)) events.push(Listening{address});
   }
   announced_listeners = std::move(now);
+  close_connections_of_lost_addresses();
   addresses_changed();
+}
+
+void Host::State::close_connections_of_lost_addresses() {
+  std::set<IpAddress> ours;
+  for (const auto& each : env.interface_addresses()) ours.insert(each.ip);
+  for (const auto& connection : swarm.connections()) {
+    const auto ip = connection.local.ip();
+    // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
+    if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
+  }
 }
 
 void Host::State::on_identified(const swarm::ConnectionInfo& connection,

@@ -68,6 +68,7 @@ struct Host::State final : private swarm::Observer,
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
 
+  void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.
   void addresses_changed();
   void apply(const std::optional<StatusChanged>& change);

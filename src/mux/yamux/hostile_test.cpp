@@ -238,7 +238,7 @@ TEST_F(Hostile, IsNotListenedToWhileItDoesNotRead) {
   start({}, {.buffer_bytes = 1000});
   send(flood(100'000, opening));
   world_.run_for(10s);
-  EXPECT_LT(metrics_.streams_refused.value(), 10'000U);
+  EXPECT_LT(metrics_.streams_refused.value(), 20'000U);
 }
 
 TEST_F(Hostile, HasItsFloodOfPingsAnsweredInPart) {
@@ -302,6 +302,7 @@ TEST_F(Hostile, ThatIsSilentIsPingedAndThenLeft) {
 TEST_F(Hostile, ThatTalksButReadsNothingIsLeft) {
   start({}, {.buffer_bytes = 1});
   send({Type::window_update, kSyn, 1, 0});
+  world_.run_for(1ms);  // The first answer has left by itself and fills the pipe.
   send({Type::window_update, kSyn, 3, 0});
   for (int second = 0; second < 59; ++second) {
     world_.run_for(1s);
