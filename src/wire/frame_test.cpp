@@ -106,7 +106,7 @@ TEST(BufferedStream, HeldWritesLeaveTogetherBeforeTheNextReadFromBelow) {
 
 TEST(BufferedStream, HeldWritesStayWhileWhatIsReadIsThereAlready) {
   sim::World world;
-  auto [a, b] = sim::make_pipe(world.env());
+  auto [a, b] = sim::make_pipe(world.env(), {});
   BufferedStream buffered(std::move(a));
   world.run(send(*b, {3, 4}));
   world.run(read_bytes(buffered, 1));
