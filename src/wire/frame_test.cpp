@@ -92,8 +92,8 @@ Task<> write_one(Stream& stream, std::uint8_t byte) {
 
 TEST(BufferedStream, HeldWritesLeaveTogetherBeforeTheNextReadFromBelow) {
   sim::World world;
-  // Of its two operations one is the write and one the read.
-  auto [a, b] = sim::make_pipe(world.env(), {.fail_after = 2});
+  // One write of ours for both bytes, one read, and the same of the other side.
+  auto [a, b] = sim::make_pipe(world.env(), {.fail_after = 4});
   BufferedStream buffered(std::move(a));
   buffered.hold_writes();
   world.run(write_one(buffered, 1), write_one(buffered, 2));
@@ -106,7 +106,7 @@ TEST(BufferedStream, HeldWritesLeaveTogetherBeforeTheNextReadFromBelow) {
 
 TEST(BufferedStream, HeldWritesStayWhileWhatIsReadIsThereAlready) {
   sim::World world;
-  auto [a, b] = sim::make_pipe(world.env());
+  auto [a, b] = sim::make_pipe(world.env(), {});
   BufferedStream buffered(std::move(a));
   world.run(send(*b, {3, 4}));
   world.run(read_bytes(buffered, 1));

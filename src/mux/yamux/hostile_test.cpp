@@ -238,7 +238,7 @@ TEST_F(Hostile, IsNotListenedToWhileItDoesNotRead) {
   start({}, {.buffer_bytes = 1000});
   send(flood(100'000, opening));
   world_.run_for(10s);
-  EXPECT_LT(metrics_.streams_refused.value(), 20'000U);
+  EXPECT_LT(metrics_.streams_refused.value(), 11'000U);  // Two reads of 64 KiB.
 }
 
 TEST_F(Hostile, HasItsFloodOfPingsAnsweredInPart) {
