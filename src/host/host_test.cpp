@@ -219,7 +219,7 @@ TEST_F(HostTest, ANewIpIsProbedAtOnceAndTheOldVerdictIsGone) {
   node.machine().set_addresses({"1.2.9.9"});
   boot.machine().break_connections("1.2.3.4");
   node.machine().break_connections("1.2.3.4");
-  world_.run_for(10s);  // Interfaces are looked at every five seconds.
+  world_.run_for(20s);  // Interfaces are looked at every five seconds; then it must join again.
 
   const auto report = node.host().nat();
   EXPECT_EQ(report.status, Reachability::reachable) << report.reason;
