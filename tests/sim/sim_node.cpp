@@ -28,12 +28,15 @@ SimNode::SimNode(sim::SimHost& machine, std::uint8_t number, Config config,
 SimNode::~SimNode() = default;
 
 Task<> SimNode::start() {
+  auto started = co_await start_all();
+  if (!started) PYRSIA_CO_TRY(co_await stop());
+  co_return started;
+}
+
+Task<> SimNode::start_all() {
   PYRSIA_CO_TRY(listen_http());
   directory_.start();
-  if (const auto started = co_await host_->start(nullptr); !started) {
-    PYRSIA_CO_TRY(co_await stop());
-    co_return started.error();
-  }
+  PYRSIA_CO_TRY(co_await host_->start(nullptr));
   tasks_.spawn(read_events());
   co_return ok;
 }

@@ -53,6 +53,7 @@ class SimNode final : public bootstrap::LocalNode {
   std::vector<PeerId> connected_peers() const override;
 
  private:
+  Task<> start_all();
   Result<> listen_http();
   Task<> read_events();
   Task<> poll_status(Reachability status);

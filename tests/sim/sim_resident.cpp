@@ -31,7 +31,9 @@ Truth truth_of(const IpAddress& ip, const std::vector<Box>& boxes) {
     }
     if (!box.external.empty()) inner.reset();
     if (box.filtering == Dependence::address_and_port_dependent) return {false, true};
-    if (box.filtering == Dependence::address_dependent) truth.may_be_unreachable = true;
+    const bool is_clear = box.filtering == Dependence::endpoint_independent &&
+                          box.mapping == Dependence::endpoint_independent;
+    if (!is_clear) truth.may_be_unreachable = true;
   }
   return truth;
 }

@@ -22,8 +22,9 @@ struct Truth {
 
 /// What is true of port `SimNode::kPort` at `ip` behind `boxes`, from inside to outside.
 ///
-/// Both are allowed where a box lets in whoever was written to before: servers of AutoNAT v1 dial
-/// from an address that was.
+/// Both are allowed where a box lets in whoever was written to before, as servers of AutoNAT v1
+/// dial from an address that was; and where each peer sees another port of ours, which may be open,
+/// but those who are asked to dial it back may be told of others only.
 Truth truth_of(const IpAddress& ip, const std::vector<Box>& boxes);
 
 /// One machine, and the program that runs on it if one does: a node that visits its friends now
