@@ -100,7 +100,7 @@ function(pyrsia_tests)
     target_link_libraries(${name}_tests PRIVATE pyrsia pyrsia_sim GTest::gtest_main
       OpenSSL::Crypto PkgConfig::SODIUM Boost::json)
     gtest_discover_tests(${name}_tests TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST
-      DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${name} TIMEOUT 300)
+      DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${name} TIMEOUT 900)
   endforeach()
 endfunction()
 

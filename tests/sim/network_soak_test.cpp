@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kUsualSeedCount = 3;
+constexpr std::size_t kUsualSeedCount = 1;
 constexpr int kDisturbances = 60;
 constexpr Duration kBetweenDisturbances = 10s;
 /// Longer than the longest pause between two rounds of joining, and four probes.
