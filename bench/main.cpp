@@ -1,11 +1,9 @@
-// Load between two processes on this machine:
-//   pyrsia_bench server [-p PORT] [-C CPU]
-//   pyrsia_bench client -p PORT [-w throughput|setup] [-n AT_ONCE] [-t SECONDS] [-C CPU]
+// The load, both sides; README.md tells what is measured and how.
+//   pyrsia_bench server|handshake-server --listen ADDRESS
+//   pyrsia_bench throughput|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER [--listen ADDRESS]
+//                [--at-once N] [--seconds S]
+#include "handshake.hpp"
 #include "runtime/real_env.hpp"
-#include "workloads.hpp"
-
-#include <sched.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -13,39 +11,58 @@
 
 namespace {
 
-void pin_to(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  if (sched_setaffinity(0, sizeof set, &set) != 0) std::perror("sched_setaffinity");
+using namespace pyrsia;
+
+Result<Multiaddr> address(const char* text) {
+  auto parsed = Multiaddr::parse(text);
+  if (!parsed) std::fprintf(stderr, "not an address: %s\n", text);
+  return parsed;
+}
+
+Result<bench::Load> load_of(int argc, char** argv) {
+  bench::Load load;
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string_view name = argv[i];
+    const char* const value = argv[i + 1];
+    if (name == "--to") {
+      PYRSIA_TRY(load.to, address(value));
+    } else if (name == "--listen") {
+      PYRSIA_TRY(load.listen, address(value));
+    } else if (name == "--at-once") {
+      load.at_once = std::atoi(value);
+    } else if (name == "--seconds") {
+      load.duration = std::chrono::seconds(std::atoi(value));
+    } else {
+      return Errc::invalid_argument;
+    }
+  }
+  return load;
+}
+
+Result<> serve_on(Env& env, const Multiaddr& listen) {
+  bench::Node node(env);
+  node.start(true);
+  return run(env, bench::serve(node, listen), [](int) { std::_Exit(0); });
+}
+
+Result<> start(Env& env, std::string_view what, const bench::Load& load) {
+  if (what == "server") return serve_on(env, load.listen);
+  if (what == "handshake-server") return run(env, bench::serve_handshakes(env, load.listen), {});
+  if (!load.to.peer_id() || !load.to.endpoint()) return Errc::invalid_argument;
+  if (what == "handshake") return run(env, bench::handshakes(env, load), {});
+  if (what == "throughput") return run(env, bench::throughput(env, load), {});
+  if (what == "setup") return run(env, bench::setup(env, load), {});
+  if (what == "idle") return run(env, bench::idle(env, load), {});
+  if (what == "autonat") return run(env, bench::autonat(env, load), {});
+  return Errc::invalid_argument;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace pyrsia;
-  const std::string_view side = argc > 1 ? argv[1] : "";
-  std::string_view workload = "throughput";
-  bench::Load load;
-  load.remote.ip = IpAddress::v4_loopback();
-  optind = 2;
-  for (int option = 0; (option = getopt(argc, argv, "p:w:n:t:C:")) != -1;) {
-    switch (option) {
-      case 'p': load.remote.port = std::uint16_t(std::atoi(optarg)); break;
-      case 'w': workload = optarg; break;
-      case 'n': load.at_once = std::atoi(optarg); break;
-      case 't': load.duration = std::chrono::seconds(std::atoi(optarg)); break;
-      case 'C': pin_to(std::atoi(optarg)); break;
-      default: return 2;
-    }
-  }
+  const auto load = load_of(argc, argv);
   const auto env = make_real_env({});
-  bench::Node node(*env);
-  Result<> done = Errc::invalid_argument;
-  if (side == "server") done = run(*env, bench::serve(node, load.remote), {});
-  if (side == "client" && workload == "throughput")
-    done = run(*env, bench::throughput(node, load), {});
-  if (side == "client" && workload == "setup") done = run(*env, bench::setup(node, load), {});
-  if (!done) std::fprintf(stderr, "%s\n", done.error().message().c_str());
+  const auto done = load ? start(*env, argc > 1 ? argv[1] : "", *load) : Result<>(load.error());
+  if (!done) std::fprintf(stderr, "pyrsia_bench: %s\n", done.error().message().c_str());
   return done ? 0 : 1;
 }

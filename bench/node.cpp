@@ -1,90 +1,151 @@
 #include "node.hpp"
 
-#include "wire/buffered_stream.hpp"
-#include "wire/multistream.hpp"
+#include "runtime/timeout.hpp"
+#include "transport/tcp/transport.hpp"
+
+#include <malloc.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <cstdio>
+#include <fstream>
+#include <limits>
 
 namespace pyrsia::bench {
 namespace {
 
+constexpr std::size_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kReadBytes = 256 * 1024;
 
-bool is_noise(std::string_view protocol) {
-  return protocol == secure::noise::kProtocol;
+swarm::Config swarm_config() {
+  swarm::Config config;
+  config.max_connections = kNoLimit;
+  config.max_connections_of_one_peer = kNoLimit;
+  config.max_connections_of_one_ip = kNoLimit;
+  config.max_incoming_upgrades = kNoLimit;
+  config.max_incoming_upgrades_of_one_ip = kNoLimit;
+  config.max_accepts_per_second = kNoLimit;
+  return config;
 }
 
-Task<> serve_one(Node& node, std::unique_ptr<Stream> raw) {
-  Connection connection(node.env, node.identity, node.metrics);
-  const auto started = co_await connection.start(std::move(raw), Role::responder);
-  if (!started) co_return started;
-  co_return co_await connection.join();
+autonat::ServerConfig autonat_config() {
+  autonat::ServerConfig config;
+  config.throttle.clear();
+  return config;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return double(time.tv_sec) + double(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+std::size_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t size = 0;
+  std::size_t resident = 0;
+  statm >> size >> resident;
+  return resident * 4096;
 }
 
 }  // namespace
 
-Task<> Connection::start(std::unique_ptr<Stream> raw, Role role) {
-  std::unique_ptr<Stream> stream = std::make_unique<wire::BufferedStream>(std::move(raw));
-  const std::vector<std::string> unlisted;
-  if (role == Role::initiator) {
-    stream = wire::propose_lazily(std::move(stream), std::string(secure::noise::kProtocol));
-  } else {
-    PYRSIA_CO_TRY(co_await wire::answer(*stream, is_noise, unlisted));
+Node::Node(Env& environment)
+    : swarm_(environment, KeyPair::generate(), swarm_config(), classifier_,
+             Logger("bench", silence_)),
+      identifier_(
+          swarm_, {}, [this] { return swarm_.listen_addresses(); }, *this,
+          Logger("bench", silence_)),
+      autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
+      changed_(environment.executor()) {
+  swarm_.add_transport(
+      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), mux::yamux::Config()));
+}
+
+void Node::start(bool is_server) {
+  identifier_.start();
+  if (is_server) {
+    autonat_.start();
+    const swarm::ProtocolLimits limits{kNoLimit, kNoLimit};
+    swarm_.handle(std::string(kSink), limits,
+                  [this](swarm::IncomingStream incoming) { return sink(std::move(incoming)); });
+    swarm_.handle(std::string(kStats), limits,
+                  [this](swarm::IncomingStream incoming) { return stats(std::move(incoming)); });
   }
-  const std::optional<PeerId> anybody;
-  PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(env_, std::move(stream), role,
-                                                                identity_, anybody));
-  muxer_ = mux::yamux::make_session(env_, std::move(secured.channel), role, {}, metrics_);
-  tasks_.spawn(muxer_->run(*this));
+  swarm_.start();
+}
+
+Task<> Node::stop() {
+  PYRSIA_CO_TRY(co_await identifier_.stop());
+  co_return co_await swarm_.stop();
+}
+
+Task<swarm::ConnectionInfo> Node::connect(Multiaddr address) {
+  const auto peer = address.peer_id();
+  if (!peer) co_return Errc::invalid_argument;
+  std::vector<Multiaddr> addresses(1, std::move(address));
+  swarm::DialRequest request{*peer, std::move(addresses)};
+  request.is_only_these = true;
+  request.is_new_connection = true;
+  PYRSIA_CO_TRY(auto connection, co_await swarm_.connect(std::move(request)));
+  PYRSIA_CO_TRY(
+      co_await with_timeout(env(), std::chrono::seconds(30), until_identified(connection.id)));
+  co_return connection;
+}
+
+Task<> Node::until_identified(swarm::ConnectionId connection) {
+  while (identified_ < connection) PYRSIA_CO_TRY(co_await changed_.wait());
   co_return ok;
 }
 
-void Connection::on_stream(std::unique_ptr<Stream> stream) {
-  tasks_.spawn(serve(std::move(stream)));
+void Node::on_identified(const swarm::ConnectionInfo& connection, const identify::Info&) {
+  identified_ = connection.id;
+  changed_.notify();
 }
 
-Task<> Connection::serve(std::unique_ptr<Stream> stream) {
+void Node::on_identify_failed(const swarm::ConnectionInfo& connection, Error error) {
+  if (error != Errc::closed && error != Errc::reset)
+    std::fprintf(stderr, "connection %llu not identified: %s\n",
+                 static_cast<unsigned long long>(connection.id), error.message().c_str());
+}
+
+Task<> Node::sink(swarm::IncomingStream incoming) {
+  auto& stream = *incoming.stream;
   Bytes bytes(1024);
   std::uint64_t total = 0;
   for (;;) {
-    PYRSIA_CO_TRY(const auto count, co_await stream->read_some(bytes));
+    PYRSIA_CO_TRY(const auto count, co_await stream.read_some(bytes));
     if (count == 0) break;
     total += count;
     if (count == bytes.size()) bytes.resize(kReadBytes);
   }
   std::array<std::uint8_t, 8> answer;
   for (std::size_t i = 0; i < 8; ++i) answer[i] = std::uint8_t(total >> (8 * i));
-  PYRSIA_CO_TRY(co_await stream->write_all(answer));
-  co_return co_await stream->close_write();
+  PYRSIA_CO_TRY(co_await stream.write_all(answer));
+  co_return co_await stream.close_write();
 }
 
-Node::Node(Env& environment)
-    : env(environment),
-      key(KeyPair::generate()),
-      identity(env, key, {std::string(mux::yamux::kProtocol)}) {}
+Task<> Node::stats(swarm::IncomingStream incoming) {
+  const auto cpu = cpu_seconds();
+  ::malloc_trim(0);
+  std::array<char, 128> line;
+  const int size = std::snprintf(
+      line.data(), line.size(), "cpu=%.6f rss=%zu identified=%llu\n", cpu, resident_bytes(),
+      static_cast<unsigned long long>(identifier_.metrics().identified.value()));
+  const std::string_view text(line.data(), std::size_t(size));
+  PYRSIA_CO_TRY(co_await incoming.stream->write_all(as_bytes(text)));
+  co_return co_await incoming.stream->close_write();
+}
 
-Task<> serve(Node& node, Endpoint local) {
-  TcpListenOptions options;
-  PYRSIA_CO_TRY(const auto listener, node.env.tcp_listen(local, options));
-  std::printf("ready %u\n", unsigned(listener->local().port));
+Task<> serve(Node& node, Multiaddr address) {
+  PYRSIA_CO_TRY(const auto bound, node.swarm().listen(address));
+  const auto named = bound.with_peer(node.swarm().local_peer());
+  std::printf("ready %s\n", named.to_string().c_str());
   std::fflush(stdout);
-  TaskGroup connections(node.env);
-  for (;;) {
-    auto raw = co_await listener->accept();
-    if (!raw) break;
-    connections.spawn(serve_one(node, *std::move(raw)));
-  }
-  connections.cancel();
-  co_return co_await connections.join();
-}
-
-Task<std::unique_ptr<Connection>> dial(Node& node, Endpoint remote) {
-  const TcpConnectOptions options;
-  PYRSIA_CO_TRY(auto raw, co_await node.env.tcp_connect(remote, options));
-  auto connection = std::make_unique<Connection>(node.env, node.identity, node.metrics);
-  PYRSIA_CO_TRY(co_await connection->start(std::move(raw), Role::initiator));
-  co_return connection;
+  for (;;) PYRSIA_CO_TRY(co_await node.env().sleep_for(std::chrono::hours(1)));
 }
 
 }  // namespace pyrsia::bench

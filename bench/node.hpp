@@ -1,51 +1,55 @@
 #pragma once
 
-#include "mux/yamux/session.hpp"
-#include "runtime/task_group.hpp"
-#include "secure/noise/handshake.hpp"
+#include "multi/address_class.hpp"
+#include "protocols/autonat/server.hpp"
+#include "protocols/identify/identifier.hpp"
+#include "runtime/real_env.hpp"
+#include "swarm/swarm.hpp"
 
-#include <list>
-#include <memory>
+#include <optional>
 
 namespace pyrsia::bench {
 
-/// A connection from TCP to yamux, as the transport makes it, without its policy.
-class Connection final : public mux::StreamSink {
- public:
-  Connection(Env& env, const secure::noise::Identity& identity, mux::yamux::Metrics& metrics)
-      : env_(env), identity_(identity), metrics_(metrics), tasks_(env) {}
+/// Read to its end; then the count of the bytes comes back, 8 bytes, little endian.
+inline constexpr std::string_view kSink = "/pyrsia-bench/sink/1.0.0";
+/// Answers with a line of numbers about the process, after it has given back what it can:
+/// "cpu=SECONDS rss=BYTES identified=PEERS".
+inline constexpr std::string_view kStats = "/pyrsia-bench/stats/1.0.0";
 
-  /// Upgrades `raw`. Then streams may be opened, and those of the peer are served: what one sends
-  /// is read, and its length sent back at the end.
-  Task<> start(std::unique_ptr<Stream> raw, Role role);
-  mux::Muxer& muxer() { return *muxer_; }
-  /// Ends when the connection has ended.
-  Task<> join() { co_return co_await tasks_.join(); }
-  void on_stream(std::unique_ptr<Stream> stream) override;
+/// A host with the real services and no limits of policy: TCP, Noise, Yamux, identify, AutoNAT v1.
+class Node final : private identify::Observer, private autonat::Observer {
+ public:
+  explicit Node(Env& env);
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// Serves identify, and what a server of a benchmark serves too. Call it once.
+  void start(bool is_server);
+  Task<> stop();
+  /// A connection to `address`, which ends in /p2p, once identify has told who is there.
+  /// Errors: those of Swarm::connect(), `Errc::timed_out`.
+  Task<swarm::ConnectionInfo> connect(Multiaddr address);
+
+  Env& env() { return swarm_.env(); }
+  swarm::Swarm& swarm() { return swarm_; }
 
  private:
-  Task<> serve(std::unique_ptr<Stream> stream);
+  void on_identified(const swarm::ConnectionInfo& connection, const identify::Info& info) override;
+  void on_identify_failed(const swarm::ConnectionInfo& connection, Error error) override;
+  Task<> until_identified(swarm::ConnectionId connection);
+  Task<> sink(swarm::IncomingStream incoming);
+  Task<> stats(swarm::IncomingStream incoming);
 
-  Env& env_;
-  const secure::noise::Identity& identity_;
-  mux::yamux::Metrics& metrics_;
-  std::unique_ptr<mux::Muxer> muxer_;
-  TaskGroup tasks_;
+  AddressClassifier classifier_;
+  LogSink silence_;
+  swarm::Swarm swarm_;
+  identify::Identifier identifier_;
+  autonat::Server autonat_;
+  swarm::ConnectionId identified_ = 0;  ///< The last one.
+  Event changed_;
 };
 
-/// What all connections of a program share.
-struct Node {
-  explicit Node(Env& environment);
-
-  Env& env;
-  KeyPair key;
-  secure::noise::Identity identity;
-  mux::yamux::Metrics metrics;
-};
-
-/// Accepts and serves until cancelled.
-Task<> serve(Node& node, Endpoint local);
-/// Errors: those of TCP and of the upgrade.
-Task<std::unique_ptr<Connection>> dial(Node& node, Endpoint remote);
+/// Listens on `address` and serves until the program is ended.
+Task<> serve(Node& node, Multiaddr address);
 
 }  // namespace pyrsia::bench

@@ -2,18 +2,24 @@
 
 #include "node.hpp"
 
+#include <pyrsia/multiaddr.hpp>
+
 namespace pyrsia::bench {
 
 struct Load {
-  Endpoint remote;
-  int at_once = 1;  ///< Streams of the one connection, or connections.
+  Multiaddr to;      ///< Ends in /p2p.
+  Multiaddr listen;  ///< Of our side, where one is needed.
+  int at_once = 1;
   Duration duration = std::chrono::seconds(5);
 };
 
-/// Sends on `at_once` streams of one connection; prints Gbit/s of what arrived.
-Task<> throughput(Node& node, Load load);
-/// Makes connections, `at_once` at a time, each with one request on one stream; prints how many
-/// a second.
-Task<> setup(Node& node, Load load);
+/// Bytes through so many streams of one connection.
+Task<> throughput(Env& env, Load load);
+/// Connections, each with its identify, by so many peers at once.
+Task<> setup(Env& env, Load load);
+/// So many connections of as many peers that do nothing: the server's memory and CPU.
+Task<> idle(Env& env, Load load);
+/// AutoNAT v1 requests by so many peers at once.
+Task<> autonat(Env& env, Load load);
 
 }  // namespace pyrsia::bench

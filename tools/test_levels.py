@@ -14,16 +14,16 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LEVELS = {  # name: (what it shows, command, seconds it may take)
+LEVELS = {  # name: (what it shows, command, seconds it may take); its builds included
     "check": ("format, layers, coroutine rules", ["tools/check"], 300),
     "dev": ("unit and simulation, clang 19, ASan and UBSan", ["tools/ctest_preset", "dev"], 2400),
     "gcc": ("the same, gcc 12", ["tools/ctest_preset", "gcc"], 2400),
     "soak": ("200 towns of 50 simulated nodes, ASan", ["python3", "tools/run_soak.py"], 3000),
     "fuzz": ("each codec, 30 s", ["python3", "tools/run_fuzzers.py"], 2400),
     "release": ("release build, install, a program that uses it", ["tests/consumer/run"], 1800),
-    "e2e": ("the program on loopback", ["python3", "tests/e2e/run.py"], 900),
-    "interop": ("live go-, rust- and js-libp2p", ["python3", "tests/interop/run.py"], 3000),
-    "lab": ("kernel NAT in network namespaces", ["python3", "tests/lab/run.py"], 900),
+    "e2e": ("the program on loopback", ["tools/with_build", "dev", "tests/e2e/run.py", "build/dev/apps/pyrsia/pyrsia"], 1800),
+    "interop": ("live go-, rust- and js-libp2p", ["tools/with_build", "dev", "tests/interop/run.py"], 3600),
+    "lab": ("kernel NAT in network namespaces", ["tools/with_build", "release", "tests/lab/run.py"], 1800),
 }
 COUNTS = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 CTEST = re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$", re.M)

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace pyrsia::app {
@@ -179,6 +180,17 @@ void note_unused(const Settings& settings, Options& options) {
   }
 }
 
+/// What the host says of its configuration ("listen: /ip4/...: why"), as a complaint about whatever
+/// gave that value.
+Complaint host_complaint(const Settings& settings, const std::string& why) {
+  const auto colon = why.find(": ");
+  auto key = why.substr(0, colon);
+  std::ranges::replace(key, '-', '_');
+  const auto* given = settings.find(key);
+  if (given == nullptr || colon == why.npos) return {ExitCode::usage, why};
+  return {given->fault, given->origin + why.substr(colon)};
+}
+
 }  // namespace
 
 std::optional<Complaint> read_options(const Settings& settings, Options& options) {
@@ -207,7 +219,7 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   apply_precedence(settings, options);
   note_unused(settings, options);
   std::string why;
-  if (!validate(host, &why)) return Complaint{ExitCode::usage, why};
+  if (!validate(host, &why)) return host_complaint(settings, why);
   return std::nullopt;
 }
 

@@ -192,8 +192,8 @@ void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
     if (!has(setting, settings.command)) continue;
     const std::string flag(long_flag(setting));
     if (app.count(flag) == 0) continue;
-    auto values =
-        setting.kind == Kind::on_off ? std::vector<std::string>{"true"} : flags.values[setting.key];
+    auto values = flags.values[setting.key];
+    if (setting.kind == Kind::on_off) values = {flags.switches[setting.key] ? "true" : "false"};
     settings.given[std::string(setting.key)] = {std::move(values), flag, ExitCode::usage};
   }
 }
@@ -209,6 +209,7 @@ std::optional<Complaint> take_variables(const char* (*variable)(const char*), Se
     if (setting.key == "port" && text.starts_with("tcp://")) continue;
     Given given{{text}, name, ExitCode::bad_config};
     if (setting.kind == Kind::list) given.values = split(text);
+    if (given.values.empty()) continue;
     if (setting.kind == Kind::on_off) {
       const auto value = switch_value(text);
       if (!value) {

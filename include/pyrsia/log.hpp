@@ -22,6 +22,7 @@ struct LogField {
   using Value = std::variant<std::int64_t, std::string_view, Duration, Error>;
 
   template <std::convertible_to<Value> T>
+    requires(!std::integral<T>)
   LogField(std::string_view k, const T& v) : key(k), value(v) {}
   template <std::integral T>
   LogField(std::string_view k, T v) : key(k), value(static_cast<std::int64_t>(v)) {}

@@ -10,6 +10,8 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
+#include <algorithm>
+
 namespace pyrsia {
 namespace {
 

@@ -60,7 +60,11 @@ Result<> validate(const Config& config, std::string* detail) {
       return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
   }
   for (const auto& address : config.announce) {
-    if (!address.port()) return refuse(detail, "announce", address.to_string(), "has no port");
+    const auto ip = address.ip();
+    if (address.port().value_or(0) == 0)
+      return refuse(detail, "announce", address.to_string(), "has no port");
+    if (ip && ip->is_unspecified())
+      return refuse(detail, "announce", address.to_string(), "names no machine");
     if (address.is_relayed())
       return refuse(detail, "announce", address.to_string(), "is the address of a relay");
   }
@@ -72,7 +76,15 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   for (const auto& network : config.global_networks) {
     if (!parse_network(network))
-      return refuse(detail, "global-networks", network, "is not an IP network such as 73.0.0.0/24");
+      return refuse(detail, "global-network", network, "is not an IP network such as 73.0.0.0/24");
+  }
+  const auto& autonat = config.autonat;
+  for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
+                          autonat.dial_back_budget}) {
+    if (time <= Duration(0)) {
+      if (detail) *detail = "autonat: a time is not longer than nothing";
+      return Errc::invalid_argument;
+    }
   }
   return ok;
 }

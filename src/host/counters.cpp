@@ -26,6 +26,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("yamux_streams_refused", t.yamux.streams_refused);
   add("yamux_protocol_errors", t.yamux.protocol_errors);
   add("yamux_keep_alive_timeouts", t.yamux.keep_alive_timeouts);
+  add("yamux_write_timeouts", t.yamux.write_timeouts);
   const auto& p = pinger.metrics();
   add("ping_sent", p.sent);
   add("ping_failed", p.failed);

@@ -26,8 +26,12 @@ identify::Config identify_config(const Config& config) {
 autonat::ServerConfig server_config(const AutonatConfig& config) {
   autonat::ServerConfig out;
   out.dial_budget = config.dial_back_budget;
+  // The second bounds what the first would add up to. Its ratios are those of the server's
+  // defaults.
   out.throttle = {
-      {config.period, config.requests_per_period, config.requests_of_one_peer_per_period}};
+      {config.period, config.requests_per_period, config.requests_of_one_peer_per_period},
+      {config.period * 60, config.requests_per_period * 20,
+       config.requests_of_one_peer_per_period * 10}};
   return out;
 }
 
@@ -173,12 +177,12 @@ std::vector<Multiaddr> Host::State::advertised_addresses() const {
   const auto add = [&](const Multiaddr& address) {
     if (std::ranges::find(out, address) == out.end()) out.push_back(address);
   };
-  const auto& confirmed = reachability.public_address();
-  if (confirmed) add(*confirmed);
-  for (const auto& address : config.announce) add(address.without_peer());
+  // In the order of the report, not of the last answers: peers shall hear of changes only.
   for (const auto& verdict : reachability.report(env.now()).addresses) {
     if (verdict.status == Reachability::reachable) add(verdict.address);
   }
+  if (const auto& confirmed = reachability.public_address()) add(*confirmed);
+  for (const auto& address : config.announce) add(address.without_peer());
   // Identify tells each peer only those that make sense where it is.
   for (const auto& address : swarm.listen_addresses()) {
     if (reachability.may_advertise(address)) add(address);
@@ -206,11 +210,16 @@ void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
   if (connection.direction == swarm::Direction::inbound &&
       !autonat_client.is_probing(connection.peer)) {
     reachability.add_inbound_connection(env.now());
+    plan_probe();
   }
 }
 
 void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
   if (observed.remove(connection.id)) addresses_changed();
+  if (is_connected && !joiner.is_joined()) {
+    is_connected = false;
+    reachability.set_connected(false);
+  }
   if (!swarm.is_connected(connection.peer)) events.push(PeerDisconnected{connection.peer, reason});
 }
 
@@ -221,7 +230,18 @@ void Host::State::on_listen_addresses_changed() {
     if (!announced_listeners.contains(address)) events.push(Listening{address});
   }
   announced_listeners = std::move(now);
+  close_connections_of_lost_addresses();
   addresses_changed();
+}
+
+void Host::State::close_connections_of_lost_addresses() {
+  std::set<IpAddress> ours;
+  for (const auto& each : env.interface_addresses()) ours.insert(each.ip);
+  for (const auto& connection : swarm.connections()) {
+    const auto ip = connection.local.ip();
+    // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
+    if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
+  }
 }
 
 void Host::State::on_identified(const swarm::ConnectionInfo& connection,
@@ -246,7 +266,8 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   apply(reachability.add_result(result, joiner.is_boot_peer(result.server), env.now()));
-  if (const auto next = reachability.next_probe()) autonat_client.probe_at(*next);
+  // Which addresses are worth telling may change without the status.
+  if (is_running) identifier.addresses_changed();
 }
 
 void Host::State::addresses_changed() {
@@ -257,7 +278,15 @@ void Host::State::addresses_changed() {
   identifier.addresses_changed();
 }
 
+void Host::State::plan_probe() {
+  const auto next = reachability.next_probe();
+  if (!next || next == planned_probe) return;
+  planned_probe = next;
+  autonat_client.probe_at(*next);
+}
+
 void Host::State::apply(const std::optional<StatusChanged>& change) {
+  plan_probe();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},

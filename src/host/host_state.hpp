@@ -56,6 +56,7 @@ struct Host::State final : private swarm::Observer,
   bool is_running = false;
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
+  std::optional<TimePoint> planned_probe;  ///< What the client was told last.
   TaskGroup tasks;
 
  private:
@@ -67,9 +68,12 @@ struct Host::State final : private swarm::Observer,
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
 
+  void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.
   void addresses_changed();
   void apply(const std::optional<StatusChanged>& change);
+  /// Tells the client when the next probe is due, if that has changed.
+  void plan_probe();
   Task<> keep_house();
 };
 

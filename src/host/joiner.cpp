@@ -49,48 +49,56 @@ Task<> Joiner::keep_connected(Multiaddr address) {
   const bootstrap::BootPeer configured{peer, {address.without_peer()}};
   auto delay = config_.min_delay;
   for (;;) {
-    if (!swarm_.is_connected(peer)) {
-      const auto dialed = co_await dial(configured);
-      if (!dialed && dialed.error() == Errc::cancelled) co_return dialed.error();
-      delay = dialed ? config_.min_delay : std::min(2 * delay, config_.max_delay);
-    }
+    const auto dialed = co_await dial(configured);
+    if (!dialed && dialed.error() == Errc::cancelled) co_return dialed.error();
     // A poll, not an event: some configured peers a second cost nothing and miss nothing.
+    while (swarm_.is_connected(peer)) {
+      if (is_settled(peer)) delay = config_.min_delay;
+      PYRSIA_CO_TRY(co_await env_.sleep_for(config_.min_delay));
+    }
     const auto jitter = Duration(env_.random_below(std::uint64_t(delay.count())));
     PYRSIA_CO_TRY(co_await env_.sleep_for(delay / 2 + jitter / 2));
+    delay = std::min(2 * delay, config_.max_delay);
   }
 }
 
 Task<> Joiner::follow_documents() {
-  PYRSIA_CO_TRY(co_await dial_cached());
   for (;;) {
     metrics_.rounds.add();
+    if (connected_count() == 0) PYRSIA_CO_TRY(co_await dial_known());
     auto fetched = co_await client_->fetch();
     if (!fetched && fetched.error() == Errc::cancelled) co_return fetched.error();
-    if (fetched) start_round(*std::move(fetched));
+    if (fetched) {
+      known_ = *fetched;
+      start_round(*std::move(fetched));
+    }
     PYRSIA_CO_TRY(co_await wait_for_round());
+    std::string what = "not joined yet";
     if (connected_count() > 0) {
       metrics_.joined.add();
-      client_->joined();
+      const auto joined_at = env_.now();
       PYRSIA_CO_TRY(co_await wait_until_alone());
-      tell(BootstrapProgress::Stage::waiting, "lost all boot peers; joining again");
-      continue;
+      // Servers that let go of us at once are no better than those that do not answer.
+      if (env_.now() - joined_at >= config_.settle_time) client_->joined();
+      what = "lost all boot peers";
+    } else {
+      metrics_.failed.add();
     }
-    metrics_.failed.add();
     const auto delay = client_->next_delay();
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(delay).count();
     tell(BootstrapProgress::Stage::waiting,
-         "not joined yet; next try in " + std::to_string(seconds) + " s");
+         what + "; next try in " + std::to_string(seconds) + " s");
     PYRSIA_CO_TRY(co_await env_.sleep_for(delay));
   }
 }
 
-Task<> Joiner::dial_cached() {
-  auto cached = co_await client_->cached();
-  if (!cached) {
-    if (cached.error() == Errc::cancelled) co_return cached.error();
-    co_return ok;
+Task<> Joiner::dial_known() {
+  if (known_.empty()) {
+    auto cached = co_await client_->cached();
+    if (!cached && cached.error() == Errc::cancelled) co_return cached.error();
+    if (cached) known_ = *std::move(cached);
   }
-  start_round(*std::move(cached));  // Not waited for: the documents are fetched meanwhile.
+  if (!known_.empty()) start_round(known_);  // Not waited for: the documents are fetched meanwhile.
   co_return ok;
 }
 
@@ -120,6 +128,8 @@ Task<> Joiner::dial_queued(std::uint64_t round) {
 }
 
 Task<> Joiner::dial(bootstrap::BootPeer peer) {
+  if (boot_peers_.size() >= config_.max_boot_peers)
+    std::erase_if(boot_peers_, [&](const PeerId& one) { return !swarm_.is_connected(one); });
   if (boot_peers_.size() < config_.max_boot_peers) boot_peers_.insert(peer.peer);
   callbacks_.on_boot_peer(peer);
   if (swarm_.is_connected(peer.peer)) co_return ok;
@@ -146,6 +156,13 @@ Task<> Joiner::wait_for_round() {
 Task<> Joiner::wait_until_alone() {
   while (connected_count() > 0) PYRSIA_CO_TRY(co_await changed_.wait());
   co_return ok;
+}
+
+bool Joiner::is_settled(const PeerId& peer) const {
+  const auto connections = swarm_.connections_to(peer);
+  return std::ranges::any_of(connections, [&](const swarm::ConnectionInfo& connection) {
+    return env_.now() - connection.opened_at >= config_.settle_time;
+  });
 }
 
 std::size_t Joiner::connected_count() const {

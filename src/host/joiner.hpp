@@ -22,7 +22,8 @@ struct JoinerConfig {
   std::size_t max_boot_peers = 1024;  ///< Remembered as such; more are peers like any other.
   Duration min_delay = std::chrono::seconds(1);  ///< Between two tries of a configured peer.
   Duration max_delay = std::chrono::minutes(5);
-  Duration keep_time = std::chrono::hours(1);  ///< Of boot addresses in the peer store.
+  /// A connection that lasted so long was a success: the delays begin anew after it.
+  Duration settle_time = std::chrono::seconds(30);
 };
 
 struct JoinerMetrics {
@@ -53,6 +54,8 @@ class Joiner final : private swarm::Observer {
 
   /// Named by a status document or configured.
   bool is_boot_peer(const PeerId& peer) const { return boot_peers_.contains(peer); }
+  /// Connected to at least one of these.
+  bool is_joined() const { return connected_count() > 0; }
   const JoinerMetrics& metrics() const { return metrics_; }
 
  private:
@@ -61,13 +64,15 @@ class Joiner final : private swarm::Observer {
 
   Task<> keep_connected(Multiaddr address);
   Task<> follow_documents();
-  Task<> dial_cached();
+  /// The peers of the last documents, or those of the cache.
+  Task<> dial_known();
   /// Dials some of `peers` at a time, until as many as wanted are connected or none is left.
   void start_round(std::vector<bootstrap::BootPeer> peers);
   Task<> dial_queued(std::uint64_t round);
   Task<> dial(bootstrap::BootPeer peer);
   Task<> wait_for_round();
   Task<> wait_until_alone();
+  bool is_settled(const PeerId& peer) const;
   std::size_t connected_count() const;
   void tell(BootstrapProgress::Stage stage, std::string text);
 
@@ -79,6 +84,7 @@ class Joiner final : private swarm::Observer {
   Logger log_;
   JoinerMetrics metrics_;
   std::unordered_set<PeerId> boot_peers_;
+  std::vector<bootstrap::BootPeer> known_;  ///< Of the last documents, or of the cache.
   std::deque<bootstrap::BootPeer> queue_;
   std::uint64_t round_ = 0;
   std::size_t dialing_count_ = 0;

@@ -58,7 +58,7 @@ std::optional<std::string> ReachabilityTracker::why_public_address_is_gone() con
   bool is_seen_elsewhere = false;
   for (const auto& [address, state] : addresses_) {
     const auto ip = address.ip();
-    if (!state.is_candidate || state.source != "observed" || !ip || !old_ip) continue;
+    if (!state.is_candidate || state.observers == 0 || !ip || !old_ip) continue;
     if (*ip == *old_ip) return {};
     is_seen_elsewhere |= ip->is_v6() == old_ip->is_v6();
   }

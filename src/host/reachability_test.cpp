@@ -230,13 +230,19 @@ TEST(ReachabilityProperties, AnySequenceFollowsTheRule) {
       ASSERT_EQ(tracker.status(), model.status) << seed << " " << step;
       ASSERT_EQ(tracker.confidence(), model.confidence);
       ASSERT_EQ(change.has_value(), is_flip);
-      if (is_flip) ASSERT_EQ(before, 0);  // Never while there is confidence left.
-      if (!is_evidence) ASSERT_EQ(tracker.status(), old_status);
+      if (is_flip) {
+        ASSERT_EQ(before, 0);  // Never while there is confidence left.
+      }
+      if (!is_evidence) {
+        ASSERT_EQ(tracker.status(), old_status);
+      }
       if (is_evidence) contrary = says == old_status ? 0 : contrary + 1;
       if (is_flip) contrary = 0;
       ASSERT_LE(contrary, 3);
       ASSERT_EQ(tracker.public_address().has_value(), tracker.status() == reachable);
-      if (step % 20 == 0) ASSERT_FALSE(tracker.report(now).reason.empty());
+      if (step % 20 == 0) {
+        ASSERT_FALSE(tracker.report(now).reason.empty());
+      }
       ASSERT_GT(*tracker.next_probe(), now);
       ASSERT_FALSE(tracker.tick(now));
     }

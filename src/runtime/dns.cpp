@@ -16,6 +16,8 @@ namespace {
 /// Times a server is asked. c-ares doubles its patience each time: 1 + 2 parts of the timeout.
 constexpr int kTries = 2;
 constexpr int kTimeoutParts = 3;
+/// Of an answer in one datagram (EDNS, RFC 6891): what every path carries. Longer ones go by TCP.
+constexpr int kDatagramBytes = 1232;
 
 /// c-ares is made ready once for the process.
 int load_library() {
@@ -149,11 +151,14 @@ Result<> Dns::open() {
   const auto parts = std::chrono::duration_cast<std::chrono::milliseconds>(timeout_);
   options.timeout = std::max(1, static_cast<int>(parts.count() / kTimeoutParts));
   options.tries = kTries;
+  options.flags = ARES_FLAG_EDNS;
+  options.ednspsz = kDatagramBytes;
   options.sock_state_cb = [](void* self, ares_socket_t socket, int is_read, int is_write) {
     static_cast<Dns*>(self)->socket_changed(socket, is_read != 0, is_write != 0);
   };
   options.sock_state_cb_data = this;
-  const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+  const int mask = ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+                   ARES_OPT_SOCK_STATE_CB;
   if (ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
     channel_ = nullptr;
     return Errc::unavailable;

@@ -39,9 +39,10 @@ void draw(std::span<std::uint8_t> out) {
 }
 
 unsigned prefix_bits_of(const sockaddr* mask) {
+  if (!mask) return 0;
   unsigned bits = 0;
-  if (mask)
-    for (const auto byte : ip_of(*mask).bytes()) bits += static_cast<unsigned>(std::popcount(byte));
+  const auto ip = ip_of(*mask);  // Named: gcc 12 ends a temporary's life before the loop.
+  for (const auto byte : ip.bytes()) bits += static_cast<unsigned>(std::popcount(byte));
   return bits;
 }
 

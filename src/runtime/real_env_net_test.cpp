@@ -77,6 +77,22 @@ Bytes text_record(std::initializer_list<std::string_view> chunks) {
   return out;
 }
 
+/// Records of about 900 bytes in all: too many for a message without EDNS.
+std::vector<Bytes> long_texts() {
+  const std::string text(200, 'x');
+  return std::vector<Bytes>(4, text_record({text}));
+}
+
+bool has_edns(BytesView query) {
+  return query[11] > 0;
+}
+
+Bytes truncated(BytesView query) {
+  auto out = encode(query, question_of(query), {});
+  out[2] |= 0x02;
+  return out;
+}
+
 /// What the test's name server knows. "silent.test" it never answers.
 Bytes answer_to(BytesView query) {
   const auto question = question_of(query);
@@ -92,6 +108,9 @@ Bytes answer_to(BytesView query) {
     answer.records = {text_record({"one ", "two"}), text_record({"three"})};
   } else if (question.name == "many.test" && question.type == kTxt) {
     answer.records.assign(36, text_record({""}));  // All that 512 bytes hold.
+  } else if (question.name == "long.test") {
+    if (!has_edns(query)) return truncated(query);
+    answer.records = long_texts();
   } else if (question.name == "broken.test") {
     answer.code = 2;
   } else {
@@ -105,9 +124,29 @@ Task<> serve_names(UdpSocket& socket) {
   for (;;) {
     PYRSIA_CO_TRY(const auto datagram, co_await socket.receive(buffer));
     const auto query = std::span(buffer).first(datagram.size);
-    if (question_of(query).name == "silent.test") continue;
-    PYRSIA_CO_TRY(socket.send(datagram.from, answer_to(query)));
+    const auto name = question_of(query).name;
+    if (name == "silent.test") continue;
+    const auto answer = name == "stream.test" ? truncated(query) : answer_to(query);
+    PYRSIA_CO_TRY(socket.send(datagram.from, answer));
   }
+}
+
+/// Answers one connection's first question with long_texts(): what the datagram said was cut.
+Task<> serve_names_by_stream(TcpListener& listener) {
+  PYRSIA_CO_TRY(const auto socket, co_await listener.accept());
+  std::array<std::uint8_t, 2> length{};
+  PYRSIA_CO_TRY(co_await read_exactly(*socket, length));
+  Bytes query(std::size_t(length[0] << 8 | length[1]));
+  PYRSIA_CO_TRY(co_await read_exactly(*socket, query));
+  Answer answer;
+  answer.records = long_texts();
+  const auto message = encode(query, question_of(query), answer);
+  length = {std::uint8_t(message.size() >> 8), std::uint8_t(message.size())};
+  PYRSIA_CO_TRY(co_await socket->write_all(length));
+  PYRSIA_CO_TRY(co_await socket->write_all(message));
+  std::array<std::uint8_t, 1> end{};
+  PYRSIA_CO_TRY(co_await socket->read_some(end));
+  co_return ok;
 }
 
 /// An Env whose name server is the test's own.
@@ -149,6 +188,8 @@ class RealNet : public testing::Test {
   }
   Env& env() { return *env_; }
   TaskGroup& tasks() { return *tasks_; }
+  /// Where the name server is.
+  Endpoint names() const { return names_->local(); }
 
  private:
   std::unique_ptr<Env> env_;
@@ -177,6 +218,21 @@ TEST_F(RealNet, TextRecordsAreJoinedAndBounded) {
   EXPECT_EQ(run_main(env().resolve_txt("text.test")).value(), expected);
   EXPECT_EQ(run_main(env().resolve_txt("many.test"))->size(), 32U);
   EXPECT_EQ(run_main(env().resolve_txt("both.test")).error(), Errc::not_found);
+}
+
+TEST_F(RealNet, TextRecordsMayTakeMoreThan512Bytes) {
+  const auto found = run_main(env().resolve_txt("long.test"));
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->size(), 4U);
+}
+
+TEST_F(RealNet, AnAnswerThatWasCutIsAskedForByTcp) {
+  const auto listener = env().tcp_listen(names(), TcpListenOptions()).value();
+  tasks().spawn(serve_names_by_stream(*listener));
+  const auto found = run_main(env().resolve_txt("stream.test"));
+  stop_all();
+  ASSERT_TRUE(found) << found.error().message();
+  EXPECT_EQ(found->size(), 4U);
 }
 
 TEST_F(RealNet, FailuresOfNamesAreToldApart) {

@@ -176,6 +176,14 @@ TEST_F(RealEnv, ATakenPortOrAForeignAddressIsNamedAsSuch) {
   EXPECT_EQ(env().udp_bind(foreign).error(), Errc::invalid_argument);
 }
 
+// Else two nodes on one port would each get half of the connections.
+TEST_F(RealEnv, APortSharedWithDialsIsNotSharedWithASecondListener) {
+  const TcpListenOptions shared;
+  const auto first = env().tcp_listen(kAnyPort, shared);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(env().tcp_listen((*first)->local(), shared).error(), Errc::address_in_use);
+}
+
 Task<> dial_from_the_listening_port(Env& env) {
   const TcpListenOptions listen_options;
   PYRSIA_CO_TRY(auto ours, env.tcp_listen(kAnyPort, listen_options));

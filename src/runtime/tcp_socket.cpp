@@ -247,6 +247,17 @@ Result<> bind_for_dial(int socket, const Endpoint& remote, const TcpConnectOptio
   return ok;
 }
 
+/// SO_REUSEPORT would let a second program listen on the same port, and the kernel would give each
+/// half of the connections. Without it, binding fails where somebody listens.
+Result<> check_that_nobody_listens(const SocketAddress& address) {
+  PYRSIA_TRY(const int socket, make_socket(address.family()));
+  set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1);
+  const int error = ::bind(socket, address.data(), address.size()) == 0 ? 0 : errno;
+  ::close(socket);
+  if (error != 0) return bind_error(error);
+  return ok;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TcpListener>> listen_tcp(Reactor& reactor,
@@ -254,6 +265,7 @@ Result<std::unique_ptr<TcpListener>> listen_tcp(Reactor& reactor,
                                                 const Endpoint& local,
                                                 const TcpListenOptions& options) {
   const SocketAddress address(local);
+  if (options.is_port_shared) PYRSIA_TRY(check_that_nobody_listens(address));
   PYRSIA_TRY(const int socket, make_socket(address.family()));
   if (options.is_port_shared) {
     share_port(socket);

@@ -19,7 +19,8 @@ struct Config {
   std::size_t max_incoming_upgrades_of_one_ip = 64;  ///< As above; loopback exempt.
   std::size_t max_accepts_per_second = 5000;         ///< More are closed at once.
   std::size_t max_connections_of_one_ip = 256;       ///< IPv4 address or IPv6 /56; loopback exempt.
-  std::size_t max_negotiating_streams = 64;          ///< Incoming, of one connection.
+  std::size_t max_negotiating_streams = 256;         ///< Incoming, of one connection: as many
+                                                     ///< as a yamux peer opens in one burst.
   std::size_t max_dials = 160;                       ///< Addresses being dialed, all peers.
   Duration upgrade_timeout = std::chrono::seconds(15);      ///< Accept to muxer.
   Duration dial_timeout = std::chrono::seconds(15);         ///< One address, or its name.

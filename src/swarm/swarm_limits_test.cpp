@@ -159,7 +159,7 @@ TEST_F(SwarmLimits, AcceptsPerSecondAreLimited) {
 
 /// Holds streams until it is told not to.
 struct Holder {
-  explicit Holder(Env& env) : env(env) {}
+  explicit Holder(Env& e) : env(e) {}
   Task<> hold(IncomingStream incoming) {
     ++held;
     PYRSIA_CO_TRY(co_await env.sleep_for(1min));

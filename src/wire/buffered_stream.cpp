@@ -7,23 +7,27 @@ namespace {
 
 /// Bytes read ahead at most. Our choice: a whole handshake fits.
 constexpr std::size_t kReadAheadBytes = 4096;
+/// Bytes held back at most. Our choice: two answers of a handshake fit.
+constexpr std::size_t kMaxHeldBytes = 1024;
 
 }  // namespace
 
 Task<> BufferedStream::wait_readable() {
   if (taken_ < buffer_.size()) co_return ok;
+  PYRSIA_CO_TRY(co_await send_held());
   co_return co_await stream_->wait_readable();
 }
 
 Task<std::size_t> BufferedStream::read_some(std::span<std::uint8_t> out) {
   // Whoever brings a large buffer needs none of ours.
-  if (buffer_.empty() && out.size() >= kReadAheadBytes) return stream_->read_some(out);
+  if (buffer_.empty() && held_.empty() && out.size() >= kReadAheadBytes)
+    return stream_->read_some(out);
   return read_through_buffer(out);
 }
 
 Task<std::size_t> BufferedStream::read_through_buffer(std::span<std::uint8_t> out) {
   if (buffer_.empty()) {
-    PYRSIA_CO_TRY(co_await stream_->wait_readable());
+    PYRSIA_CO_TRY(co_await wait_readable());
     Bytes ahead(kReadAheadBytes);
     PYRSIA_CO_TRY(const auto read, co_await stream_->read_some(ahead));
     if (read == 0) co_return std::size_t(0);
@@ -42,15 +46,40 @@ Task<std::size_t> BufferedStream::read_through_buffer(std::span<std::uint8_t> ou
 }
 
 Task<> BufferedStream::write_all(BytesView bytes) {
-  return stream_->write_all(bytes);
+  if (!is_holding_) return stream_->write_all(bytes);
+  return hold(bytes);
 }
 
 Task<> BufferedStream::write_all_parts(std::span<const BytesView> parts) {
-  return stream_->write_all_parts(parts);
+  if (!is_holding_) return stream_->write_all_parts(parts);
+  return hold_parts(parts);
+}
+
+Task<> BufferedStream::hold(BytesView bytes) {
+  held_.insert(held_.end(), bytes.begin(), bytes.end());
+  if (held_.size() > kMaxHeldBytes) PYRSIA_CO_TRY(co_await send_held());
+  co_return ok;
+}
+
+Task<> BufferedStream::hold_parts(std::span<const BytesView> parts) {
+  for (const auto part : parts) PYRSIA_CO_TRY(co_await hold(part));
+  co_return ok;
+}
+
+Task<> BufferedStream::send_held() {
+  if (held_.empty()) co_return ok;
+  const auto bytes = std::exchange(held_, Bytes());
+  co_return co_await stream_->write_all(bytes);
+}
+
+Task<> BufferedStream::release_writes() {
+  is_holding_ = false;
+  co_return co_await send_held();
 }
 
 Task<> BufferedStream::close_write() {
-  return stream_->close_write();
+  PYRSIA_CO_TRY(co_await send_held());
+  co_return co_await stream_->close_write();
 }
 
 void BufferedStream::reset(ResetCode code) noexcept {

@@ -7,10 +7,16 @@
 namespace pyrsia::wire {
 
 /// A stream that reads ahead, so that short reads cost no system call each, and keeps what was read
-/// too far for whoever reads next. Its buffer exists only while there is something in it.
+/// too far for whoever reads next. Its buffers exist only while there is something in them.
 class BufferedStream final : public Stream {
  public:
   explicit BufferedStream(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}
+
+  /// From now on short writes wait for each other: they leave together before the next read that
+  /// needs the stream below. For negotiations, in which every write is an answer to be waited for.
+  void hold_writes() { is_holding_ = true; }
+  /// Ends that; sends what is held. Errors: those of the stream below.
+  Task<> release_writes();
 
   Task<> wait_readable() override;
   Task<std::size_t> read_some(std::span<std::uint8_t> out) override;
@@ -22,10 +28,15 @@ class BufferedStream final : public Stream {
 
  private:
   Task<std::size_t> read_through_buffer(std::span<std::uint8_t> out);
+  Task<> hold(BytesView bytes);
+  Task<> hold_parts(std::span<const BytesView> parts);
+  Task<> send_held();
 
   std::unique_ptr<Stream> stream_;
   Bytes buffer_;
   std::size_t taken_ = 0;
+  Bytes held_;
+  bool is_holding_ = false;
 };
 
 }  // namespace pyrsia::wire

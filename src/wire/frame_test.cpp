@@ -85,5 +85,38 @@ TEST(BufferedStream, ReadsAheadOnceAndKeepsTheRest) {
   }
 }
 
+Task<> write_one(Stream& stream, std::uint8_t byte) {
+  const Bytes bytes(1, byte);
+  co_return co_await stream.write_all(bytes);
+}
+
+TEST(BufferedStream, HeldWritesLeaveTogetherBeforeTheNextReadFromBelow) {
+  sim::World world;
+  // One write of ours for both bytes, one read, and the same of the other side.
+  auto [a, b] = sim::make_pipe(world.env(), {.fail_after = 4});
+  BufferedStream buffered(std::move(a));
+  buffered.hold_writes();
+  world.run(write_one(buffered, 1), write_one(buffered, 2));
+  world.run(send(*b, {3, 4}));
+  auto [first] = world.run(read_bytes(buffered, 1));
+  EXPECT_TRUE(first);
+  auto [arrived] = world.run(read_bytes(*b, 2));
+  EXPECT_EQ(*arrived, (Bytes{1, 2}));
+}
+
+TEST(BufferedStream, HeldWritesStayWhileWhatIsReadIsThereAlready) {
+  sim::World world;
+  auto [a, b] = sim::make_pipe(world.env(), {});
+  BufferedStream buffered(std::move(a));
+  world.run(send(*b, {3, 4}));
+  world.run(read_bytes(buffered, 1));
+  buffered.hold_writes();
+  world.run(write_one(buffered, 1));
+  world.run(read_bytes(buffered, 1));
+  auto [released, arrived] = world.run(buffered.release_writes(), read_bytes(*b, 1));
+  EXPECT_TRUE(released);
+  EXPECT_EQ(*arrived, Bytes{1});
+}
+
 }  // namespace
 }  // namespace pyrsia::wire

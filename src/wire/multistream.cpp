@@ -1,8 +1,13 @@
 #include "wire/multistream.hpp"
 
+#include "runtime/event.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <optional>
 
 namespace pyrsia::wire {
 namespace {
@@ -76,16 +81,17 @@ class LazyStream final : public Stream {
   }
 
   Task<> write_all(BytesView bytes) override {
-    if (proposal_.empty() && !failure_) return stream_->write_all(bytes);
+    if (may_pass()) return stream_->write_all(bytes);
     return propose_and_write(bytes);
   }
 
   Task<> write_all_parts(std::span<const BytesView> parts) override {
-    if (proposal_.empty() && !failure_) return stream_->write_all_parts(parts);
+    if (may_pass()) return stream_->write_all_parts(parts);
     return propose_and_write_parts(parts);
   }
 
   Task<> close_write() override {
+    PYRSIA_CO_TRY(co_await wait_for_reader());
     if (failure_) co_return failure_;
     PYRSIA_CO_TRY(co_await send_proposal());
     co_return co_await stream_->close_write();
@@ -95,10 +101,53 @@ class LazyStream final : public Stream {
   void reset(ResetCode code) noexcept override { stream_->reset(code); }
 
  private:
+  /// The time in which a reader sends the proposal: a writer, who may come meanwhile, has to wait.
+  class ReaderSends {
+   public:
+    ReaderSends(LazyStream& stream, const asio::any_io_executor& executor) : stream_(stream) {
+      stream_.reader_sent_.emplace(executor);
+      stream_.is_reader_sending_ = true;
+    }
+    ReaderSends(const ReaderSends&) = delete;
+    ReaderSends& operator=(const ReaderSends&) = delete;
+    ~ReaderSends() {
+      stream_.is_reader_sending_ = false;
+      // How much of the proposal is gone nobody knows: nothing sensible can follow.
+      if (!is_sent) stream_.fail(Errc::closed);
+      stream_.reader_sent_->notify();
+    }
+
+    bool is_sent = false;
+
+   private:
+    LazyStream& stream_;
+  };
+
+  bool may_pass() const { return proposal_.empty() && !failure_ && !is_reader_sending_; }
+
+  void fail(Errc failure) {
+    failure_ = failure;
+    stream_->reset(ResetCode::negotiation_failed);
+  }
+
   Task<> send_proposal() {
     if (proposal_.empty()) co_return ok;
     const auto proposal = std::exchange(proposal_, Bytes());
     co_return co_await stream_->write_all(proposal);
+  }
+
+  Task<> send_proposal_as_reader() {
+    if (proposal_.empty()) co_return ok;
+    const auto executor = co_await asio::this_coro::executor;
+    ReaderSends sending(*this, executor);
+    PYRSIA_CO_TRY(co_await send_proposal());
+    sending.is_sent = true;
+    co_return ok;
+  }
+
+  Task<> wait_for_reader() {
+    while (is_reader_sending_) PYRSIA_CO_TRY(co_await reader_sent_->wait());
+    co_return ok;
   }
 
   Task<> propose_and_write(BytesView bytes) {
@@ -107,6 +156,7 @@ class LazyStream final : public Stream {
   }
 
   Task<> propose_and_write_parts(std::span<const BytesView> parts) {
+    PYRSIA_CO_TRY(co_await wait_for_reader());
     if (failure_) co_return failure_;
     const auto proposal = std::exchange(proposal_, Bytes());
     std::vector<BytesView> all;
@@ -129,7 +179,7 @@ class LazyStream final : public Stream {
   /// Reads the answer; where it was interrupted, the next call goes on.
   Task<> agree() {
     if (failure_) co_return failure_;
-    PYRSIA_CO_TRY(co_await send_proposal());
+    PYRSIA_CO_TRY(co_await send_proposal_as_reader());
     while (!is_agreed_) {
       PYRSIA_CO_TRY(co_await stream_->wait_readable());
       std::array<std::uint8_t, 64> bytes;
@@ -159,8 +209,7 @@ class LazyStream final : public Stream {
     if (received_.size() < refusal.size() && refusal.starts_with(received_) &&
         received_.size() < expected_.size())
       return;
-    failure_ = received_.starts_with(refusal) ? Errc::not_supported : Errc::protocol_violation;
-    stream_->reset(ResetCode::negotiation_failed);
+    fail(received_.starts_with(refusal) ? Errc::not_supported : Errc::protocol_violation);
   }
 
   std::unique_ptr<Stream> stream_;
@@ -169,6 +218,8 @@ class LazyStream final : public Stream {
   std::string received_;  ///< As much of the answer as there is.
   Error failure_;
   bool is_agreed_ = false;
+  bool is_reader_sending_ = false;
+  std::optional<Event> reader_sent_;  ///< Made when a reader sends.
 };
 
 }  // namespace

@@ -45,7 +45,10 @@ def test_bad_variables_and_files_end_with_78(program):
         expect_refusal(run(program, "node", "--config", "none.toml", cwd=cwd), 78, "none.toml")
         for text, parts in (("port = ", ["line 1"]), ("prot = 1\n", ["prot", "line 1"]),
                             ("\nport = [1]\n", ["port", "line 2"]),
-                            ('listen = "here"\n', ["a.toml: listen", "here"])):
+                            ('listen = "here"\n', ["a.toml: listen", "here"]),
+                            ('listen = "/dns4/x.example/tcp/1"', ["a.toml: listen", "/dns4/x.example"]),
+                            ('announce = "/ip4/1.2.3.4/tcp/0"', ["a.toml: announce", "port"]),
+                            ('global_network = "10.0.0.0/33"', ["a.toml: global_network", "/33"])):
             (cwd / "a.toml").write_text(text)
             expect_refusal(run(program, "node", "--config", "a.toml", cwd=cwd), 78, "a.toml", *parts)
 

@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kSmallSeedCount = 3;
+constexpr std::size_t kUsualSeedCount = 1;
 constexpr int kDisturbances = 40;
 constexpr Duration kBetweenDisturbances = 10s;
 /// Longer than the longest pause between two rounds of joining, and four probes.
@@ -26,7 +26,7 @@ std::vector<std::uint64_t> chosen_seeds() {
     return text ? std::strtoull(text, nullptr, 10) : usual;
   };
   const auto first = number("PYRSIA_SEEDS_AFTER", 0);
-  auto all = sim::seeds(first + number("PYRSIA_SEEDS", 1));
+  auto all = sim::seeds(first + number("PYRSIA_SEEDS", kUsualSeedCount));
   if (all.size() > first) all.erase(all.begin(), all.begin() + std::ptrdiff_t(first));
   return all;
 }
@@ -65,12 +65,6 @@ void live_in_a_town(std::uint64_t seed, const TownConfig& config) {
   std::uint64_t visits = 0;
   for (const auto& resident : town.residents()) visits += resident->visit_count();
   EXPECT_GT(visits, config.home_count);
-}
-
-TEST(NetworkSoak, ASmallTownRecoversFromWhateverHappens) {
-  TownConfig config;
-  config.home_count = 12;
-  for (const auto seed : sim::seeds(kSmallSeedCount)) live_in_a_town(seed, config);
 }
 
 TEST(NetworkSoak, ATownOfFiftyRecoversFromWhateverHappens) {

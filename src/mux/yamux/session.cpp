@@ -147,7 +147,8 @@ void Session::end(Error reason, std::optional<GoAway> goodbye) {
   end_ = reason;
   wake_opener();
   control_sent_.notify();
-  if (!sink_ || is_writing_ || !goodbye) {
+  const bool is_in_a_write = is_writing_ && !is_gathering_;
+  if (!sink_ || is_in_a_write || !goodbye) {
     channel_->abort();
     return;
   }
@@ -163,6 +164,12 @@ Task<> Session::abort_soon() {
 
 void Session::tick(TimePoint now) {
   if (!sink_ || end_) return;
+  // A peer may go on sending, and so seem alive, but read nothing.
+  if (is_writing_ && now - write_began_ >= config_.write_timeout) {
+    metrics_.write_timeouts.add();
+    end(Errc::timed_out, std::nullopt);
+    return;
+  }
   if (!pinged_at_) {
     if (now - last_heard_ >= config_.keep_alive_interval) ping();
     return;
@@ -239,10 +246,14 @@ void Session::start_writer() {
 }
 
 Task<> Session::write_all() {
+  // What the tasks that run now have to say, all of them, leaves in one write.
+  is_gathering_ = true;
+  Result<> written = co_await env_.sleep_for(Duration(0));
+  is_gathering_ = false;
   Batch batch;
-  Result<> written = ok;
   while (written && !(control_.empty() && writers_.empty())) {
     fill(batch);
+    write_began_ = env_.now();
     // The channel seals the data at once, so that its callers may already go on.
     written = co_await channel_->write(batch.parts);
     control_sent_.notify();
@@ -317,6 +328,8 @@ Result<> Session::on_stream_frame() {
   if (frame_.stream_id == 0) return Errc::protocol_violation;
   if (frame_.has(kSyn)) PYRSIA_TRY(accept());
   auto* const stream = find(frame_.stream_id);
+  // Nor does the frame concern a stream that we open under this id before its body has come.
+  if (!stream) frame_.stream_id = 0;
   if (stream && frame_.has(kAck)) acknowledge(*stream);
   if (frame_.type == Type::data) {
     // A stream that we no longer know is one that we dropped: its bytes are skipped.

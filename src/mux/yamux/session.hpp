@@ -26,6 +26,8 @@ struct Config {
   std::size_t max_frame_bytes = 64 * 1024 - 12;             ///< Body of a data frame we send.
   Duration keep_alive_interval = std::chrono::seconds(30);  ///< Ping when nothing was heard.
   Duration keep_alive_timeout = std::chrono::seconds(20);   ///< A ping without answer.
+  /// One write to a transport that takes nothing. Our limit: go-yamux allows 10 s for less bytes.
+  Duration write_timeout = std::chrono::seconds(60);
 };
 
 struct Metrics {
@@ -36,6 +38,7 @@ struct Metrics {
   Counter pings_dropped;        ///< More than we answer at once.
   Counter protocol_errors;
   Counter keep_alive_timeouts;
+  Counter write_timeouts;
 };
 
 /// `env` and `metrics` must outlive the session; the config is copied.

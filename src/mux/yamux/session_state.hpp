@@ -100,6 +100,8 @@ class Session final : public Muxer {
   int pongs_ = 0;  ///< In control_.
   WriterQueue writers_;
   bool is_writing_ = false;
+  TimePoint write_began_{};    ///< Of the batch that is being written.
+  bool is_gathering_ = false;  ///< The writer has not begun yet.
   Event control_sent_;
   std::size_t full_reader_count_ = 0;
   Event readers_resumed_;

@@ -5,6 +5,7 @@
 #include "runtime/timeout.hpp"
 #include "sim/pipe.hpp"
 #include "sim/world.hpp"
+#include "wire/multistream.hpp"
 
 #include <gtest/gtest.h>
 
@@ -190,6 +191,28 @@ TEST_F(Sessions, LimitTheStreamsWeOpen) {
   const auto stream = open();
   auto [refused] = world_.run(a_->session->open_stream());
   EXPECT_EQ(refused.error(), Errc::limit_reached);
+}
+
+bool takes_all(std::string_view) {
+  return true;
+}
+
+Task<std::string> answer(Stream& stream) {
+  std::vector<std::string> none;
+  co_return co_await wire::answer(stream, takes_all, std::move(none));
+}
+
+TEST_F(Sessions, CarryAStreamWhoseProposalIsStillToBeSentWhenReadAndWriteBegin) {
+  start({}, {.one_way_delay = 10ms, .buffer_bytes = 1});
+  const auto busy = open();  // Holds the proposal up.
+  const auto lazy = wire::propose_lazily(open(), "/p");
+  auto& other = *b_->streams.back();
+  auto [filled, counted, sent, agreed] = world_.run(
+      send_and_close(*busy, 1000), count_to_end(*lazy), send_and_close(*lazy, 1000), answer(other));
+  EXPECT_TRUE(sent);
+  EXPECT_EQ(*agreed, "/p");
+  auto [received] = world_.run(count_to_end(other));
+  EXPECT_EQ(*received, 1000U);
 }
 
 TEST_F(Sessions, ResetTheStreamThatIsDestroyed) {

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace pyrsia::autonat {
 namespace {
 
@@ -57,6 +59,15 @@ Task<DialResponse> send_garbage(Node& client, PeerId server, Bytes garbage) {
   PYRSIA_CO_TRY(co_await wire::write_frame(*stream, garbage));
   PYRSIA_CO_TRY(const auto answer, co_await wire::read_frame(*stream, 1024));
   co_return decode_response(answer);
+}
+
+/// Claims to have reached whoever asks at `address`.
+Task<> lie(swarm::IncomingStream incoming, Multiaddr address) {
+  PYRSIA_CO_TRY(co_await receive_request(*incoming.stream));
+  DialResponse response;
+  response.status = Status::ok;
+  response.address = std::move(address);
+  co_return co_await respond(*incoming.stream, std::move(response));
 }
 
 Task<> hang_up(swarm::IncomingStream incoming) {
@@ -283,6 +294,48 @@ TEST_F(AutonatTest, DeadServerCostsAFewDialsOnly) {
   EXPECT_TRUE(client->results.empty());
   EXPECT_LE(client->client.metrics().probes.value(), 10u);
   EXPECT_GT(client->errors(), 0u);
+}
+
+TEST_F(AutonatTest, AnAddressThatCannotBeOursIsNoResult) {
+  add_client("1.2.3.4");
+  client->client.start();
+  auto [connected] = world.run(swarm::connect(client->node, server->node.peer()));
+  for (const auto* claimed : {"/ip4/127.0.0.1/tcp/4001", "/ip4/192.168.1.5/tcp/4001",
+                              "/ip4/0.0.0.0/tcp/4001", "/ip4/1.2.3.4/tcp/4002"}) {
+    server->node.swarm.handle(std::string(kProtocol), {}, [claimed](auto incoming) {
+      return lie(std::move(incoming), addr(claimed));
+    });
+    introduce();
+    world.run_for(11s);
+    EXPECT_TRUE(client->results.empty()) << claimed;
+  }
+  EXPECT_GE(client->errors(), 4U);
+}
+
+TEST_F(AutonatTest, ConnectedServersArePreferredToThoseThatMustBeDialed) {
+  add_client("1.2.3.4");
+  for (std::uint8_t i = 0; i < 100; ++i) {
+    const auto dead = "/ip4/5.6.8." + std::to_string(i) + "/tcp/4001";
+    const auto peer = swarm::test_key(100 + i).peer_id();
+    EXPECT_TRUE(client->client.add_server(peer, {addr(dead)}));
+  }
+  client->client.start();
+  auto [connected] = world.run(swarm::connect(client->node, server->node.peer()));
+  introduce();
+  world.run_for(35s);
+  EXPECT_EQ(client->results.size(), 4U);
+}
+
+TEST_F(AutonatTest, LostServersMakeRoomForNewOnes) {
+  add_client("1.2.3.4");
+  const auto add = [&](std::uint8_t number) {
+    std::array<std::uint8_t, 32> seed{};
+    seed[1] = number;
+    seed[2] = 1;
+    return client->client.add_server(KeyPair::from_seed(seed).peer_id(), {});
+  };
+  for (int i = 0; i < 256; ++i) EXPECT_TRUE(add(std::uint8_t(i)));
+  EXPECT_TRUE(client->client.add_server(server->node.peer(), {}));
 }
 
 TEST_F(AutonatTest, WhoJudgesTheAnswersSetsTheNextProbe) {

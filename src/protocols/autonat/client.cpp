@@ -52,8 +52,14 @@ Task<> Client::stop() {
 }
 
 Result<> Client::add_server(const PeerId& peer, const std::vector<Multiaddr>& addresses) {
-  if (!servers_.contains(peer) && servers_.size() >= config_.max_servers)
-    return Errc::limit_reached;
+  if (!servers_.contains(peer) && servers_.size() >= config_.max_servers) {
+    // Those of long ago that we are no longer connected to make room.
+    const auto lost = std::ranges::find_if(servers_, [&](const auto& entry) {
+      return !entry.second.is_probing && !swarm_.is_connected(entry.first);
+    });
+    if (lost == servers_.end()) return Errc::limit_reached;
+    servers_.erase(lost);
+  }
   auto& server = servers_[peer];
   server.is_fixed = true;
   server.addresses = addresses;
@@ -107,7 +113,9 @@ void Client::tick() {
     report_error({}, "no address of ours that others could use");
     return;
   }
-  const auto servers = eligible_servers(false);
+  // One that we are connected to is there to answer; of the others many may be gone for ever.
+  auto servers = eligible_servers(true);
+  if (servers.empty()) servers = eligible_servers(false);
   if (servers.empty()) {
     metrics_.no_server.add();
     report_error({}, "no server known that could be asked now");
@@ -166,7 +174,8 @@ void Client::answered(const Probe& probe, const DialResponse& response) {
   if (response.status == Status::ok) {
     const auto named = response.address->peer_id();
     result.address = response.address->without_peer();
-    if ((named && *named != swarm_.local_peer()) || !is_of_request(*result.address, probe.asked)) {
+    if ((named && *named != swarm_.local_peer()) || !is_of_request(*result.address, probe.asked) ||
+        !swarm_.classifier().is_usable_by_others(*result.address)) {
       report_error(probe.server, "the server claims to have reached an address that is not ours");
       return;
     }

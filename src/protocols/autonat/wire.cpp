@@ -1,5 +1,6 @@
 #include "protocols/autonat/wire.hpp"
 
+#include "base/printable.hpp"
 #include "protocols/autonat/autonat.pb.h"
 
 #include <cassert>
@@ -90,7 +91,7 @@ Result<DialResponse> decode_response(BytesView bytes) {
   const auto& answer = in.dial_response();
   DialResponse response;
   response.status = static_cast<Status>(answer.status());
-  response.text = answer.status_text().substr(0, kMaxTextBytes);
+  response.text = printable(answer.status_text().substr(0, kMaxTextBytes));
   if (response.status == Status::ok) {
     PYRSIA_TRY(response.address, Multiaddr::from_bytes(as_bytes(answer.address())));
   }

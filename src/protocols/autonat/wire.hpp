@@ -48,7 +48,7 @@ struct Dial {
 
 struct DialResponse {
   Status status = Status::internal_error;
-  std::string text;                  ///< For people; may be empty.
+  std::string text;                  ///< For people; may be empty. Received: printable ASCII.
   std::optional<Multiaddr> address;  ///< The one that was reached; there if and only if ok.
 
   bool operator==(const DialResponse&) const = default;

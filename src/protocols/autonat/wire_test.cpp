@@ -101,6 +101,15 @@ TEST(AutonatWire, RefusesWhatIsNoResponse) {
   EXPECT_EQ(decode_response(ok_without_address).error(), Errc::malformed);
 }
 
+TEST(AutonatWire, AServersWordsAreMadeFitToBeShown) {
+  DialResponse response;
+  response.status = Status::dial_refused;
+  response.text = "no\x1b[2J\n\xff\xfe";
+  const auto decoded = decode_response(encode(response));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->text, "no?[2J???");
+}
+
 TEST(AutonatWire, AddressBesideAnErrorIsLeftOut) {
   const auto bytes = Bytes{0x08, 0x01, 0x1a, 0x0c, 0x08, 0x64, 0x1a, 0x08} + kAddress;
 

@@ -1,18 +1,12 @@
 #include "protocols/identify/info.hpp"
 
+#include "base/printable.hpp"
 #include "crypto/envelope.hpp"
 
 #include <algorithm>
 
 namespace pyrsia::identify {
 namespace {
-
-std::optional<std::string> printable(std::optional<std::string> text) {
-  if (!text) return text;
-  for (auto& letter : *text)
-    if (letter < 0x20 || letter > 0x7e) letter = '?';
-  return text;
-}
 
 Result<> check_key(const Message& message, const PeerId& peer) {
   if (!message.public_key) return ok;  // Allowed, above all in pushes: the connection knows it.
@@ -102,8 +96,8 @@ Result<Info> check(const Message& message, Kind kind, const swarm::ConnectionInf
     const auto observed = Multiaddr::from_bytes(*message.observed_address);
     if (observed && !observed->without_peer().empty()) info.observed = observed->without_peer();
   }
-  info.protocol_version = printable(message.protocol_version);
-  info.agent = printable(message.agent_version);
+  if (message.protocol_version) info.protocol_version = printable(*message.protocol_version);
+  if (message.agent_version) info.agent = printable(*message.agent_version);
   return info;
 }
 

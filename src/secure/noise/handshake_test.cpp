@@ -263,7 +263,7 @@ TEST(NoiseChannel, ContinuesAReadThatWasCancelled) {
   sim::World world;
   RawChannel side(world.env());
   const auto bytes = frame(0, Bytes(20'000, 1));
-  for (const auto [begin, end] : {std::pair(0, 1), std::pair(1, 300), std::pair(300, 15'000)}) {
+  for (const auto& [begin, end] : {std::pair(0, 1), std::pair(1, 300), std::pair(300, 15'000)}) {
     const Bytes part(bytes.begin() + begin, bytes.begin() + end);
     auto [sent, late] = world.run(send(*side.raw, part),
                                   with_timeout(world.env(), 1s, read_bytes(*side.channel, 20'000)));

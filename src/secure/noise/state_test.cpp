@@ -122,10 +122,18 @@ TEST(NoiseState, RefusesEveryShorterMessage) {
     const auto payload_bytes = hex(kMessages[number].payload).size();
     for (std::size_t size = 0; size < whole.size() - (number == 0 ? payload_bytes : 0); ++size) {
       Sides sides;
-      if (number > 0) EXPECT_TRUE(sides.initiator.write(hex(kMessages[0].payload)));
-      if (number > 0) EXPECT_TRUE(sides.responder.read(hex(kMessages[0].bytes)));
-      if (number > 1) EXPECT_TRUE(sides.responder.write(hex(kMessages[1].payload)));
-      if (number > 1) EXPECT_TRUE(sides.initiator.read(hex(kMessages[1].bytes)));
+      if (number > 0) {
+        EXPECT_TRUE(sides.initiator.write(hex(kMessages[0].payload)));
+      }
+      if (number > 0) {
+        EXPECT_TRUE(sides.responder.read(hex(kMessages[0].bytes)));
+      }
+      if (number > 1) {
+        EXPECT_TRUE(sides.responder.write(hex(kMessages[1].payload)));
+      }
+      if (number > 1) {
+        EXPECT_TRUE(sides.initiator.read(hex(kMessages[1].bytes)));
+      }
       auto& reader = number % 2 == 0 ? sides.responder : sides.initiator;
       EXPECT_FALSE(reader.read(std::span(whole).first(size))) << number << " " << size;
     }

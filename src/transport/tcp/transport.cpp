@@ -157,17 +157,22 @@ Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role
   if (role == Role::initiator)
     (is_shared ? metrics_.dials_from_listen_port : metrics_.dials_from_ephemeral_port).add();
 
-  std::unique_ptr<Stream> stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  auto buffered = std::make_unique<wire::BufferedStream>(std::move(socket));
+  auto& kept = *buffered;  // The channel's, in the end.
+  std::unique_ptr<Stream> stream = std::move(buffered);
   if (role == Role::initiator) {
     // One choice needs no answer: the proposal travels with the first handshake message.
     stream = wire::propose_lazily(std::move(stream), securities().front());
   } else {
+    // Our answer to the proposal leaves with our handshake message, if the peer's is there.
+    kept.hold_writes();
     std::function<bool(std::string_view)> is_ours = is_security;
     PYRSIA_CO_TRY(co_await wire::answer(*stream, std::move(is_ours), securities()));
   }
   PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(env_, std::move(stream), role,
                                                                 identity_, std::move(expected)));
   if (secured.peer == local_peer_) co_return Errc::wrong_peer;
+  PYRSIA_CO_TRY(co_await kept.release_writes());
 
   const std::string muxer(mux::yamux::kProtocol);
   if (secured.muxer.empty()) {

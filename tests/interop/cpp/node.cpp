@@ -23,12 +23,6 @@ KeyPair make_key(std::uint8_t seed) {
   return KeyPair::from_seed(bytes);
 }
 
-swarm::Config swarm_config() {
-  swarm::Config config;
-  config.max_negotiating_streams = 256;  // 200 are opened at once.
-  return config;
-}
-
 template <class List>
 json::array texts(const List& list) {
   json::array out;
@@ -123,7 +117,7 @@ Node::Node(Env& env, const Flags& flags)
       flags_(flags),
       key_(make_key(flags.key_seed)),
       classifier_(flags.allows_loopback ? AddressClass::loopback : AddressClass::global),
-      swarm_(env, key_, swarm_config(), classifier_, Logger("swarm", sink_)),
+      swarm_(env, key_, swarm::Config(), classifier_, Logger("swarm", sink_)),
       identifier_(
           swarm_, identify::Config(), [this] { return addresses(); }, *this,
           Logger("identify", sink_)),

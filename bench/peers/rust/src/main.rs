@@ -1,0 +1,64 @@
+//! The workloads of bench/README.md for rust-libp2p, both sides.
+
+mod handshake;
+mod node;
+mod server;
+mod workloads;
+
+use std::{error::Error, time::Duration};
+
+use libp2p::{multiaddr::Protocol, Multiaddr, PeerId};
+
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Clone)]
+pub struct Load {
+    pub to: Option<(PeerId, Multiaddr)>,
+    pub listen: Option<Multiaddr>,
+    pub at_once: usize,
+    pub duration: Duration,
+}
+
+impl Load {
+    pub fn server(&self) -> Outcome<(PeerId, Multiaddr)> {
+        Ok(self.to.clone().ok_or("no --to")?)
+    }
+}
+
+fn load(mut args: impl Iterator<Item = String>) -> Outcome<Load> {
+    let mut load = Load { to: None, listen: None, at_once: 1, duration: Duration::from_secs(5) };
+    while let Some(name) = args.next() {
+        let value = args.next().ok_or("a flag without its value")?;
+        match name.as_str() {
+            "--to" => {
+                let mut address: Multiaddr = value.parse()?;
+                let Some(Protocol::P2p(peer)) = address.pop() else {
+                    return Err("--to does not end in /p2p".into());
+                };
+                load.to = Some((peer, address));
+            }
+            "--listen" => load.listen = Some(value.parse()?),
+            "--at-once" => load.at_once = value.parse()?,
+            "--seconds" => load.duration = Duration::from_secs_f64(value.parse()?),
+            _ => return Err(format!("unknown flag {name}").into()),
+        }
+    }
+    Ok(load)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome<()> {
+    let mut args = std::env::args().skip(1);
+    let what = args.next().ok_or("no workload")?;
+    let load = load(args)?;
+    match what.as_str() {
+        "server" => server::serve(load).await,
+        "handshake-server" => handshake::serve(load).await,
+        "handshake" => handshake::run(load).await,
+        "throughput" => workloads::throughput(load).await,
+        "setup" => workloads::setup(load).await,
+        "idle" => workloads::idle(load).await,
+        "autonat" => workloads::autonat(load).await,
+        _ => Err("unknown workload".into()),
+    }
+}

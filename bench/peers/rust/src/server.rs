@@ -1,0 +1,79 @@
+//! The server: counts bytes, tells of itself, identifies, dials back.
+
+use std::{
+    fs,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc,
+    },
+};
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::{swarm::SwarmEvent, Stream};
+
+use crate::{
+    node::{is_identified, listen, node, SINK, STATS},
+    Load, Outcome,
+};
+
+const READ_BYTES: usize = 256 << 10;
+const PAGE_BYTES: u64 = 4096;
+const TICKS_PER_SECOND: f64 = 100.0;
+
+extern "C" {
+    fn malloc_trim(pad: usize) -> i32;
+}
+
+async fn sink(mut stream: Stream) -> Outcome<()> {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut total = 0u64;
+    loop {
+        let count = stream.read(&mut buffer).await?;
+        if count == 0 {
+            break;
+        }
+        total += count as u64;
+    }
+    stream.write_all(&total.to_le_bytes()).await?;
+    Ok(stream.close().await?)
+}
+
+fn numbers(identified: u64) -> Outcome<String> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    unsafe { malloc_trim(0) };
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).unwrap_or_default().parse()?;
+    Ok(format!("cpu={} rss={} identified={identified}\n", ticks / TICKS_PER_SECOND, pages * PAGE_BYTES))
+}
+
+pub async fn serve(load: Load) -> Outcome<()> {
+    let mut swarm = node(true)?;
+    let bound = listen(&mut swarm, load.listen.ok_or("no --listen")?).await?;
+    println!("ready {bound}/p2p/{}", swarm.local_peer_id());
+    let identified = Arc::new(AtomicU64::new(0));
+    let mut control = swarm.behaviour().stream.new_control();
+    let mut sinks = control.accept(SINK)?;
+    let mut stats = control.accept(STATS)?;
+    tokio::spawn(async move {
+        while let Some((_, stream)) = sinks.next().await {
+            tokio::spawn(sink(stream));
+        }
+    });
+    let count = identified.clone();
+    tokio::spawn(async move {
+        while let Some((_, mut stream)) = stats.next().await {
+            let line = numbers(count.load(Ordering::Relaxed)).unwrap_or_default();
+            let _ = stream.write_all(line.as_bytes()).await;
+            let _ = stream.close().await;
+        }
+    });
+    loop {
+        if let SwarmEvent::Behaviour(event) = swarm.select_next_some().await {
+            if is_identified(&event) {
+                identified.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+"""What is measured: the rows of the table, and how each program is asked for its figure."""
+
+from dataclasses import dataclass, field
+
+from harness import LOAD_IP, SERVER_IP
+
+PEER_LISTEN = f"/ip4/{SERVER_IP}/tcp/0"
+LOAD_LISTEN = f"/ip4/{LOAD_IP}/tcp/0"
+LIMIT_PORT = "5580"
+STATUS_PORT = "7888"
+STATUS_CONNECTIONS = "64"
+
+
+@dataclass
+class Row:
+    name: str
+    unit: str
+    workload: list  # Of pyrsia_bench and its like, the name first; empty: not for them.
+    figure: str  # Its groups are figures.
+    limit: str = ""  # Its program.
+    is_ratio_judged: bool = True  # By floor and target; else the figure itself is.
+    floor: float | None = None
+    target: float | None = None
+    is_less_better: bool = False
+    is_per_server_core: bool = False
+    seconds: int = 5
+    part_of: str = ""  # The row before it, whose runs give this figure too.
+    which: int = 0  # Of the figures of a run.
+    not_of: dict = field(default_factory=dict)  # Peer: why it has no figure.
+    peer_at_once: dict = field(default_factory=dict)  # Peer: its own count, if another.
+
+    def judge(self, figure, ratio):
+        value = ratio if self.is_ratio_judged else figure
+        if self.floor is None or value is None:
+            return ""
+        better = (lambda a, b: a <= b) if self.is_less_better else (lambda a, b: a >= b)
+        if better(value, self.target):
+            return "target"
+        return "ok" if better(value, self.floor) else "FLOOR MISSED"
+
+
+PER_SECOND = r"result per_second=([\d.]+)"
+IDLE = r"result rss_bytes=(-?[\d.]+) cpu_percent=([\d.]+)"
+GBPS = r"result gbps=([\d.]+)"
+
+ROWS = [
+    Row("handshake", "Noise handshakes/s", ["handshake", "--at-once", "32"], PER_SECOND, "hs_ref",
+        not_of={"js": "its handshake is not to be had without a whole node"}),
+    Row("setup", "connections with identify/s", ["setup", "--at-once", "32"], PER_SECOND, "hs_ref",
+        floor=0.55, target=0.74),
+    Row("stream", "Gbit/s, 1 stream", ["throughput", "--at-once", "1"], GBPS, "tcp_blast", floor=0.76, target=0.94),
+    Row("streams", "Gbit/s, 10 streams", ["throughput", "--at-once", "10"], GBPS, "tcp_blast"),
+    Row("autonat", "AutoNAT v1 dial-backs/s", ["autonat", "--at-once", "32", "--listen", LOAD_LISTEN], PER_SECOND,
+        "hs_ref", is_ratio_judged=False, floor=800, target=1200,
+        not_of={"js": "its server never answers (tests/interop/README.md)"}),
+    Row("status", "GET /status per s and server core", [], r"Requests/sec:\s+([\d.]+)", "http_ref", floor=0.62,
+        target=0.87, is_per_server_core=True),
+    Row("idle-rss", "bytes RSS an idle connection", ["idle", "--at-once", "1000"], IDLE,
+        is_ratio_judged=False, floor=12 * 1024, target=6 * 1024, is_less_better=True, seconds=20,
+        peer_at_once={"js": "300"}),
+    Row("idle-cpu", "% CPU of 1 000 idle connections", ["idle", "--at-once", "1000"], IDLE,
+        is_ratio_judged=False, floor=1, target=0.2, is_less_better=True, seconds=20, part_of="idle-rss", which=1),
+]
+
+
+def peer_run(row, program, name, seconds):
+    """Arguments of harness.run() for one of the programs with our workloads."""
+    server = "handshake-server" if row.workload[0] == "handshake" else "server"
+    workload = list(row.workload)
+    if name in row.peer_at_once:
+        workload[workload.index("--at-once") + 1] = row.peer_at_once[name]
+    return {
+        "server": [*program, server, "--listen", PEER_LISTEN],
+        "ready": r"ready (/\S+)\s",
+        "load": lambda match: [*program, *workload, "--seconds", str(seconds), "--to", match[1]],
+        "figure": row.figure,
+        "limit_seconds": seconds + 90,
+    }
+
+
+def limit_run(row, folder, seconds, document):
+    """The same for the limit program of a row."""
+    program = f"{folder}/{row.limit}"
+    life = str(seconds + 60)
+    if row.limit == "tcp_blast":
+        common = ["-p", LIMIT_PORT, "-c", "chacha"]
+        return _plain([program, "recv", *common], [program, "send", *common, "-t", str(seconds)], r"Gbps=([\d.]+)",
+                      seconds)
+    if row.limit == "hs_ref":
+        common = ["-p", LIMIT_PORT, "-n", "32"]
+        return _plain([program, "server", *common, "-T", life], [program, "client", *common, "-t", str(seconds)],
+                      r"rate=([\d.]+)", seconds)
+    return _plain([program, "-p", STATUS_PORT, "-T", life, document], wrk("127.0.0.1", seconds), row.figure, seconds)
+
+
+def status_run(row, pyrsia, folder, seconds):
+    """The same for the real boot server."""
+    server = [pyrsia, "boot", "-H", SERVER_IP, "-p", STATUS_PORT, "-L", PEER_LISTEN, "--cache", "", "--key",
+              f"{folder}/key"]
+    ready = rf"http://{SERVER_IP}:{STATUS_PORT}"
+    return {**_plain(server, wrk(SERVER_IP, seconds), row.figure, seconds), "ready": ready}
+
+
+def wrk(ip, seconds):
+    return ["wrk", "-t1", f"-c{STATUS_CONNECTIONS}", f"-d{seconds}s", f"http://{ip}:{STATUS_PORT}/status"]
+
+
+def _plain(server, load, figure, seconds):
+    return {"server": server, "ready": "ready", "load": lambda _: load, "figure": figure,
+            "limit_seconds": seconds + 60}
