@@ -14,7 +14,7 @@ pyrsia::Task<> print_verdict(pyrsia::Runtime& runtime, std::string url) {
   while (host->nat().status == pyrsia::Reachability::unknown) {
     PYRSIA_CO_TRY(co_await host->next_event());
   }
-  std::cout << pyrsia::name(host->nat().status) << ": " << host->nat().reason << std::endl;
+  std::cout << host->nat().reason << std::endl;
   co_return co_await host->stop();
 }
 
