@@ -1,6 +1,6 @@
 /// The list of a boot cluster that is embedded in each of its servers: this one, and the
 /// statically listed others, whose health is checked over HTTP.
-/// Spec: DESIGN.md 6; docs/protocols.md, "Boot cluster".
+/// Spec: docs/protocols.md, "Boot cluster".
 #pragma once
 
 #include "bootstrap/directory/rotation.hpp"

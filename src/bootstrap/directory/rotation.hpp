@@ -1,5 +1,5 @@
 /// Which boot servers are in the list, and in which order the next client gets them.
-/// Spec: DESIGN.md 6; docs/protocols.md, "Boot cluster".
+/// Spec: docs/protocols.md, "Boot cluster".
 #pragma once
 
 #include "bootstrap/status/document.hpp"
