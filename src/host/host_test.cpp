@@ -167,7 +167,7 @@ TEST_F(HostTest, EventsTellTheStoryInOrder) {
   EXPECT_EQ(changes[0].old_status, Reachability::unknown);
   EXPECT_EQ(changes[0].new_status, Reachability::reachable);
   EXPECT_EQ(changes[0].address, addr("/ip4/1.2.3.4/tcp/44000"));
-  // The boot node asked us in turn: C20 of the original.
+  // The boot node asked us in turn.
   ASSERT_FALSE(node.of<InboundProbe>().empty());
   EXPECT_EQ(node.of<InboundProbe>()[0].peer, boot.id());
   ASSERT_EQ(node.of<Connected>().size(), 1U);

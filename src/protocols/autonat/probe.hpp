@@ -28,7 +28,7 @@ struct ProbeResult {
 class Observer {
  public:
   virtual ~Observer() = default;
-  /// A peer asked us; C20 of the original: its request means that we count as its server.
+  /// A peer asked us: its request means that we count as its server, as in the original.
   virtual void on_inbound_probe(const InboundProbe&) {}
   virtual void on_outbound_probe(const OutboundProbe&) {}
   /// Comes before the OutboundProbe that reports the same end.
