@@ -148,6 +148,17 @@ TEST_F(AutonatTest, PublicClientIsReachedFromAnotherPort) {
   EXPECT_TRUE(client->node.swarm.is_connected(server->node.peer()));
 }
 
+// A second listener's port is free towards the client, so only the rule keeps it from being used.
+TEST_F(AutonatTest, NoDialBackLeavesFromAPortThatTheServerListensOn) {
+  server->node.listen("/ip4/0.0.0.0/tcp/4000");
+  add_client("1.2.3.4");
+  EXPECT_EQ(asked(dial_of({"/ip4/1.2.3.4/tcp/4001"})).status, Status::ok);
+  world.run_for(1s);
+  ASSERT_EQ(client->node.heard.connected.size(), 2u);
+  EXPECT_NE(client->node.heard.connected[1].remote.port(), 4000);
+  EXPECT_NE(client->node.heard.connected[1].remote.port(), 4001);
+}
+
 TEST_F(AutonatTest, ServerReportsTheProbeAsTheOriginalDoes) {
   add_client("1.2.3.4");
   asked(dial_of({"/ip4/1.2.3.4/tcp/4001"}));
