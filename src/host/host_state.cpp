@@ -190,13 +190,12 @@ std::vector<Multiaddr> Host::State::advertised_addresses() const {
   return out;
 }
 
-std::vector<PeerInfo> Host::State::peers() const {
+std::vector<PeerInfo> Host::State::peers() {
   std::map<PeerId, PeerInfo> out;
   for (const auto& connection : swarm.connections()) {
     out.try_emplace(connection.peer, connection.peer, connection.remote,
                     connection.direction == swarm::Direction::inbound,
-                    const_cast<State*>(this)->swarm.peer_store().agent(connection.peer),
-                    env.now() - connection.opened_at);
+                    swarm.peer_store().agent(connection.peer), env.now() - connection.opened_at);
   }
   std::vector<PeerInfo> list;
   for (auto& [peer, info] : out) list.push_back(std::move(info));

@@ -34,7 +34,7 @@ struct Host::State final : private swarm::Observer,
   /// Where we might be reached: announced, observed and listened on, if usable in our scope.
   std::vector<host::CandidateAddress> candidates() const;
   std::vector<Multiaddr> advertised_addresses() const;
-  std::vector<PeerInfo> peers() const;
+  std::vector<PeerInfo> peers();
   std::map<std::string, std::uint64_t> counters() const;
 
   Env& env;
