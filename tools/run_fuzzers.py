@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Builds the fuzz targets and runs each for some seconds, starting from its corpus.
 
-  run_fuzzers.py [--seconds N] [NAME...]     default: 30 s (PYRSIA_FUZZ_SECONDS), all targets
+  run_fuzzers.py [--seconds N] [--seed N] [NAME...]
+
+Default: all targets, 30 s each (PYRSIA_FUZZ_SECONDS), seed 1, so that the same tree gives the same
+result; `--seed 0` takes a random one, to search where nobody has looked yet.
 """
 import argparse
 import concurrent.futures
@@ -21,12 +24,12 @@ def names():
         yield source.relative_to(ROOT / "src").with_suffix("").as_posix().replace("/", "_")
 
 
-def run(name, seconds):
+def run(name, seconds, seed):
     corpus = ROOT / "fuzz/corpus" / name
     with tempfile.TemporaryDirectory(prefix="pyrsia-fuzz-") as scratch:
         found = [str(corpus)] if corpus.is_dir() else []
-        command = [str(BUILD / name), scratch, *found, f"-max_total_time={seconds}", "-timeout=10",
-                   "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={scratch}/"]
+        command = [str(BUILD / name), scratch, *found, f"-max_total_time={seconds}", f"-seed={seed}",
+                   "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={scratch}/"]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, errors="replace",
                                    timeout=seconds + 120)
@@ -43,6 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=int, default=int(os.environ.get("PYRSIA_FUZZ_SECONDS", "30")))
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     wanted = arguments.names or list(names())
     if not wanted:
@@ -52,7 +56,7 @@ def main():
         return 1
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, is_ok, summary, log in pool.map(lambda n: run(n, arguments.seconds), wanted):
+        for name, is_ok, summary, log in pool.map(lambda n: run(n, arguments.seconds, arguments.seed), wanted):
             print(f"{'ok  ' if is_ok else 'FAIL'} {name}: {summary}", flush=True)
             passed, failed = passed + is_ok, failed + (not is_ok)
             if not is_ok:

@@ -18,7 +18,8 @@ static std::vector<std::string> read_all(BytesView bytes, std::size_t piece) {
     if (state == http::RequestReader::State::done) {
       assert(request.path.starts_with('/') && request.body.size() <= 8192);
       found.push_back(request.method + " " + request.path + " " + request.host + " " +
-                      request.body + (request.is_keep_alive ? "+" : "-"));
+                      request.accept + " " + request.if_none_match + " " + request.body +
+                      (request.is_keep_alive ? "+" : "-"));
       continue;
     }
     if (bytes.empty()) return found;

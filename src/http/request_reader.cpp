@@ -65,28 +65,27 @@ bool equals_lower(std::string_view name, std::string_view lower) {
                     [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; });
 }
 
+/// The first value of a header. False if it is empty or not the first.
+bool take_once(std::string_view value, std::string& out) {
+  if (value.empty() || !out.empty()) return false;
+  out = value;
+  return true;
+}
+
 /// Takes the header into `out`. False if it is one that changes how a request is read.
 bool take_plain_header(std::string_view name, std::string_view value, Request& out) {
-  if (equals_lower(name, "host")) {
-    if (!out.host.empty()) return false;
-    out.host = value;
-  } else if (equals_lower(name, "accept")) {
-    out.accept = value;
-  } else if (equals_lower(name, "if-none-match")) {
-    out.if_none_match = value;
-  } else if (equals_lower(name, "connection")) {
-    if (equals_lower(value, "close")) {
-      out.is_keep_alive = false;
-    } else {
-      return equals_lower(value, "keep-alive");
-    }
-  } else {
-    static constexpr std::array<std::string_view, 5> kForBeast = {
-        "content-length", "transfer-encoding", "expect", "upgrade", "trailer"};
-    return std::none_of(kForBeast.begin(), kForBeast.end(),
-                        [&](std::string_view lower) { return equals_lower(name, lower); });
+  if (equals_lower(name, "host")) return take_once(value, out.host);
+  if (equals_lower(name, "accept")) return take_once(value, out.accept);
+  if (equals_lower(name, "if-none-match")) return take_once(value, out.if_none_match);
+  if (equals_lower(name, "connection")) {
+    if (equals_lower(value, "keep-alive")) return true;
+    out.is_keep_alive = false;
+    return equals_lower(value, "close");
   }
-  return true;
+  static constexpr std::array<std::string_view, 5> kForBeast = {
+      "content-length", "transfer-encoding", "expect", "upgrade", "trailer"};
+  return std::none_of(kForBeast.begin(), kForBeast.end(),
+                      [&](std::string_view lower) { return equals_lower(name, lower); });
 }
 
 bool take_plain_headers(std::string_view lines, Request& out) {
