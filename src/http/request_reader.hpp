@@ -12,7 +12,9 @@
 namespace pyrsia::http {
 
 /// Turns the bytes of a connection into requests, one after the other; pure. A plain GET is read
-/// by a few lines of our own, everything else by Boost.Beast. Spec: RFC 9112.
+/// by a few lines of our own, everything else by Boost.Beast. A body has a Content-Length: none of
+/// our requests needs chunks, and whoever sends them is told so (411; RFC 9112, 6.3).
+/// Spec: RFC 9112.
 class RequestReader {
  public:
   enum class State { need_more, done, failed };
@@ -28,7 +30,7 @@ class RequestReader {
 
   /// The next request, if all of it is there. After `failed` the connection is of no more use.
   State next(Request& out);
-  /// What to answer after `failed`: 400, 413, 431 or 501.
+  /// What to answer after `failed`: 400, 411, 413 or 431.
   int failure() const { return failure_; }
   /// True if a part of a request has come.
   bool is_inside() const { return end_ > begin_ || beast_ != nullptr; }

@@ -15,6 +15,8 @@ constexpr std::size_t kMaxRefusals = 64;
 
 Response failure(int status) {
   switch (status) {
+    case 411:
+      return error_response(411, R"({"BadRequest":""})", "a body must have a Content-Length");
     case 413: return error_response(413, R"({"BadRequest":""})", "the body is too large");
     case 431: return error_response(431, R"({"BadRequest":""})", "the header is too large");
     case 503: return error_response(503, R"({"Unknown":""})", "too many connections");

@@ -132,7 +132,7 @@ TEST_F(HttpServer, PipelinedRequestsAreAnsweredInOrder) {
   const auto answer = exchange(
       "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-      "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"
+      "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nde"
       "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(metrics_.requests.value(), 4U) << answer;
   EXPECT_LT(answer.find("\r\n\r\nabc"), answer.find("\r\n\r\nde")) << answer;
@@ -209,10 +209,33 @@ TEST_F(HttpServer, TooMuchIsRefused) {
                   .starts_with("HTTP/1.1 431 "));
   EXPECT_TRUE(exchange("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 8193\r\n\r\n")
                   .starts_with("HTTP/1.1 413 "));
-  EXPECT_TRUE(
-      exchange("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\n" +
-               long_line)
-          .starts_with("HTTP/1.1 413 "));
+}
+
+TEST_F(HttpServer, ChunksAreRefusedBeforeTheyAreLookedAt) {
+  // The first two broke an assertion of Beast in Boost 1.83.
+  for (const std::string_view rest :
+       {"chunked\r\n\r\n0\r\nP", "chunked\r\n\r\n0\r\nPO", "chunked\r\n\r\n",
+        "chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n", "Chunked\r\n\r\nx", "gzip, chunked\r\n\r\n",
+        "gzip\r\n\r\n", "\r\n\r\n"}) {
+    const auto request = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ";
+    for (const int read_bytes : {1, 7, 4096}) {
+      pipe_config_.max_read_bytes = std::size_t(read_bytes);
+      const auto answer = exchange(request + std::string(rest));
+      EXPECT_TRUE(answer.starts_with("HTTP/1.1 411 Length Required\r\n")) << rest << answer;
+      EXPECT_EQ(answer.find("200 OK"), answer.npos) << rest << answer;
+    }
+  }
+  EXPECT_EQ(metrics_.requests.value(), 0U);
+}
+
+TEST_F(HttpServer, ALengthAndATransferEncodingTogetherAreRefused) {
+  for (const std::string_view both : {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+                                      "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
+                                      "Transfer-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"}) {
+    const auto answer = exchange("POST /echo HTTP/1.1\r\nHost: a\r\n" + std::string(both));
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 4")) << both << answer;
+  }
+  EXPECT_EQ(metrics_.requests.value(), 0U);
 }
 
 Task<> drip(Env& env, Stream& stream) {
