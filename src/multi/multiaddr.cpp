@@ -12,8 +12,9 @@ namespace {
 
 using multi::ProtocolInfo;
 
-/// Longest text that is read: an http-path may take three characters a byte.
-constexpr std::size_t kMaxTextBytes = 4 * Multiaddr::kMaxBytes;
+/// Longest text that is read: the longest that an address of kMaxBytes can have. Nothing takes
+/// more characters a byte than "/p2p-webrtc-direct": 18 for the two bytes of its code.
+constexpr std::size_t kMaxTextBytes = 9 * Multiaddr::kMaxBytes;
 
 struct Head {
   Multiaddr::Component component;

@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (address->ip() || address->dns_name()) {
     const auto moved = address->with_ip(IpAddress::v4_loopback());
     if (moved.ip() != IpAddress::v4_loopback()) std::abort();
-    if (!Multiaddr::from_bytes(moved.bytes())) std::abort();
+    // The limit is for what comes from outside: an IP may be longer than the name it replaces.
+    const bool is_short = moved.bytes().size() <= Multiaddr::kMaxBytes;
+    if (is_short && !Multiaddr::from_bytes(moved.bytes())) std::abort();
   }
   if (address->endpoint() && !address->port()) std::abort();
   if (address->port() && address->with_port(7).port() != 7) std::abort();

@@ -1,8 +1,11 @@
 #include "base/hex.hpp"
+#include "multi/protocol_table.hpp"
 
 #include <pyrsia/multiaddr.hpp>
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace pyrsia {
 namespace {
@@ -172,6 +175,44 @@ TEST(Multiaddr, HasALimit) {
   EXPECT_EQ(Multiaddr::parse(std::string(100'000, '/')).error(), Errc::too_large);
   const Bytes bytes(Multiaddr::kMaxBytes + 1, 0xff);
   EXPECT_EQ(Multiaddr::from_bytes(bytes).error(), Errc::too_large);
+}
+
+/// `part` as often as an address has room for it.
+Bytes filled_with(const Multiaddr& part) {
+  Bytes bytes;
+  const auto fits = [&] { return bytes.size() + part.bytes().size() <= Multiaddr::kMaxBytes; };
+  for (const auto bare = part.bytes(); fits();) bytes.insert(bytes.end(), bare.begin(), bare.end());
+  return bytes;
+}
+
+TEST(Multiaddr, TheTextOfTheLongestAddressesIsReadAsWell) {
+  std::vector<Multiaddr> parts{
+      addr("/ip4/255.255.255.255"),
+      addr("/ip6/1111:1111:1111:1111:1111:1111:1111:1111"),
+      addr("/ipcidr/255"),
+      addr("/udp/65535"),
+      addr("/memory/18446744073709551615"),
+      addr("/dnsaddr/x"),
+      addr("/ip6zone/x"),
+      addr("/http-path/%00"),
+      addr("/p2p/" + kPeer),
+      addr("/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g"),
+      addr("/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:65535")};
+  for (std::uint64_t code = 0; code < 1000; ++code) {
+    const auto* info = multi::find_protocol(code);
+    if (info && info->value_bytes == 0) parts.push_back(addr("/" + std::string(info->name)));
+  }
+  EXPECT_GT(parts.size(), 20U);
+  std::size_t longest = 0;
+  for (const auto& part : parts) {
+    const auto address = Multiaddr::from_bytes(filled_with(part));
+    ASSERT_TRUE(address) << part.to_string();
+    const auto text = address->to_string();
+    EXPECT_EQ(Multiaddr::parse(text).value(), *address) << part.to_string();
+    longest = std::max(longest, text.size());
+  }
+  EXPECT_EQ(longest, 9 * Multiaddr::kMaxBytes);
+  EXPECT_EQ(Multiaddr::parse("/ip4/1.2.3.4" + std::string(longest, '/')).error(), Errc::too_large);
 }
 
 TEST(Multiaddr, IsMadeFromAnEndpoint) {
