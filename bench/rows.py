@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import nginx
 from harness import LOAD_IP, SERVER_IP
 
 PEER_LISTEN = f"/ip4/{SERVER_IP}/tcp/0"
@@ -99,6 +100,12 @@ def status_run(row, pyrsia, folder, seconds):
               f"{folder}/key"]
     ready = rf"http://{SERVER_IP}:{STATUS_PORT}"
     return {**_plain(server, wrk(SERVER_IP, seconds), row.figure, seconds), "ready": ready}
+
+
+def nginx_run(row, folder, seconds, document):
+    """The same for nginx, with our document."""
+    server = nginx.command(folder, SERVER_IP, STATUS_PORT, document)
+    return {**_plain(server, wrk(SERVER_IP, seconds), row.figure, seconds), "ready": nginx.READY}
 
 
 def wrk(ip, seconds):

@@ -18,6 +18,7 @@ import tempfile
 
 import builders
 import harness
+import nginx
 import rows
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -79,14 +80,19 @@ def programs_of(row, options, peers, folder, seconds, namespace):
         ours = rows.status_run(row, options.pyrsia, folder, seconds)
     # The limit before and after: the machine changes within a minute.
     out = [*limit, ("ours", ours), *limit]
+    if not row.workload and "nginx" in peers:
+        out.append(("nginx", rows.nginx_run(row, folder, seconds, document)))
     for name, program in peers.items():
-        if row.workload and name not in row.not_of:
+        if row.workload and name != "nginx" and name not in row.not_of:
             out.append((name, rows.peer_run(row, program, name, seconds)))
     return out
 
 
 def measure_row(row, options, peers, folder, namespace):
     series = {name: Series() for name in ["limit", "ours", *peers]}
+    if not row.workload and "wrk" in nginx.missing():
+        series["ours"].reason = "wrk is NOT INSTALLED: scripts/setup --bench"
+        return series
     seconds = options.seconds or row.seconds
     programs = programs_of(row, options, peers, folder, seconds, namespace)
     for _ in range(options.runs):
@@ -157,6 +163,14 @@ def build_peers(names):
     return peers
 
 
+def with_nginx(peers):
+    """The peers, and nginx beside them; says loudly what is not here."""
+    missing = nginx.missing()
+    for name, package in missing.items():
+        print(f"{name} is NOT INSTALLED: the row status lacks it. scripts/setup --bench installs {package}.")
+    return peers if missing else {**peers, "nginx": ["nginx"]}
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [row.name for row in rows.ROWS]
@@ -185,6 +199,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [] if options.peers == "none" else options.peers.split(",")
     peers = build_peers(wanted)
+    if "status" in options.names:
+        peers = with_nginx(peers)
     results = []
     with harness.Namespace() as namespace, tempfile.TemporaryDirectory() as folder:
         print(f"{os.cpu_count()} cores, TCP {namespace.congestion}, {options.runs} round(s); medians, one core a side; "
