@@ -111,13 +111,14 @@ std::variant<Server::Accepted, DialResponse> Server::decide(const swarm::Connect
   if (dial.peer != client.peer) return DialResponse{Status::bad_request, "peer id mismatch", {}};
   if (ongoing_.contains(client.peer)) return refusal("dial-back already ongoing");
   const auto observed = observed_ip(client);
-  if (!observed) return refusal("refusing to dial peer with blocked observed address");
-  switch (throttle_.check(client.peer, *observed, env_.now())) {
+  const auto counted_ip = observed.value_or(IpAddress::v4_loopback());  // Which is not counted.
+  switch (throttle_.check(client.peer, counted_ip, env_.now())) {
     case Throttle::Verdict::allowed: break;
     case Throttle::Verdict::too_many: return refusal("too many total dials");
     case Throttle::Verdict::too_many_of_peer: return refusal("too many dials for peer");
     case Throttle::Verdict::too_many_of_ip: return refusal("too many dials for ip address");
   }
+  if (!observed) return refusal("refusing to dial peer with blocked observed address");
   auto addresses =
       dialable_addresses(dial.addresses, *observed, client.peer, config_.max_addresses);
   if (addresses.empty()) return refusal("no dialable addresses");
