@@ -29,9 +29,10 @@ autonat::ServerConfig server_config(const AutonatConfig& config) {
   // The second bounds what the first would add up to. Its ratios are those of the server's
   // defaults.
   out.throttle = {
-      {config.period, config.requests_per_period, config.requests_of_one_peer_per_period},
+      {config.period, config.requests_per_period, config.requests_of_one_peer_per_period,
+       config.requests_of_one_peer_per_period * 2},
       {config.period * 60, config.requests_per_period * 20,
-       config.requests_of_one_peer_per_period * 10}};
+       config.requests_of_one_peer_per_period * 10, config.requests_of_one_peer_per_period * 20}};
   return out;
 }
 

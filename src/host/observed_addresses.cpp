@@ -1,6 +1,7 @@
 #include "host/observed_addresses.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace pyrsia::host {
 
@@ -14,13 +15,18 @@ bool ObservedAddresses::add(const swarm::ConnectionInfo& connection, const Multi
     remove(connection.id);
   }
   if (votes_.size() >= limits_.connections) return false;
-  std::erase_if(vote->keys, [&](const Key& key) {
-    return !tallies_.contains(key) && tallies_.size() >= limits_.addresses;
-  });
+  std::vector<Key> counted;
+  for (const auto& key : vote->keys) {
+    if (!tallies_.contains(key)) {
+      if (tallies_.size() >= limits_.addresses && !make_room(*vote)) continue;
+      tallies_[key].first_seen = now;
+    }
+    counted.push_back(key);
+  }
+  vote->keys = std::move(counted);
   if (vote->keys.empty()) return false;
   for (const auto& key : vote->keys) {
     auto& tally = tallies_[key];
-    if (tally.votes_of_group.empty()) tally.first_seen = now;
     ++tally.votes_of_group[vote->group];
     if (vote->is_port_observed) ++tally.port_votes;
   }
@@ -42,6 +48,33 @@ bool ObservedAddresses::remove(swarm::ConnectionId connection) {
   }
   votes_.erase(vote);
   return true;
+}
+
+bool ObservedAddresses::make_room(const Vote& keep) {
+  std::map<std::string, std::size_t> named_by_group;
+  for (const auto& [key, tally] : tallies_)
+    for (const auto& [group, votes] : tally.votes_of_group) ++named_by_group[group];
+  // Fewest observers, then the most talkative observer, then the earliest.
+  const auto rank_of = [&](const Tally& tally) {
+    std::size_t most = 0;
+    for (const auto& [group, votes] : tally.votes_of_group)
+      most = std::max(most, named_by_group.at(group));
+    return std::tuple(tally.votes_of_group.size(), ~most, tally.first_seen);
+  };
+  const Key* worst = nullptr;
+  for (const auto& [key, tally] : tallies_) {
+    if (std::ranges::find(keep.keys, key) != keep.keys.end()) continue;
+    if (!worst || rank_of(tally) < rank_of(tallies_.at(*worst))) worst = &key;
+  }
+  if (!worst) return false;
+  forget(Key(*worst));
+  return true;
+}
+
+void ObservedAddresses::forget(const Key& key) {
+  tallies_.erase(key);
+  for (auto& [id, vote] : votes_) std::erase(vote.keys, key);
+  std::erase_if(votes_, [](const auto& entry) { return entry.second.keys.empty(); });
 }
 
 std::vector<ObservedAddress> ObservedAddresses::candidates(std::size_t min_observers) const {

@@ -35,7 +35,7 @@ struct ObservedAddress {
 
 struct ObservedAddressLimits {
   std::size_t connections = 4096;   ///< That vote. Further ones are passed over.
-  std::size_t addresses = 256;      ///< Distinct ones in all; further ones are passed over.
+  std::size_t addresses = 256;      ///< Distinct ones in all; then the least supported one goes.
   std::size_t of_one_listener = 3;  ///< Returned for a port; go's figure.
   unsigned group_bits_v4 = 24;      ///< Peers in the same such network count as one observer.
   unsigned group_bits_v6 = 56;
@@ -57,7 +57,9 @@ class ObservedAddresses {
   /// The peer of `connection` sees us at `observed`. Where the connection uses a listener's port,
   /// that is an address of ours; else its IP is, with the port of each TCP listener of that family.
   /// Passed over: relayed connections, peers or addresses outside our scope, port 0, another
-  /// family than the connection's. True if something has changed.
+  /// family than the connection's. If the table of addresses is full, the one with the fewest
+  /// observers makes room; of equals one whose observers have named most addresses, so that one
+  /// network of liars only displaces its own lies; then the oldest. True if something has changed.
   bool add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
            const std::vector<Multiaddr>& listen_addresses, TimePoint now);
   /// The connection has ended: its vote is gone. True if something has changed.
@@ -95,6 +97,9 @@ class ObservedAddresses {
   std::optional<Vote> vote_of(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
                               const std::vector<Multiaddr>& listen_addresses) const;
   std::string group_of(const IpAddress& observer) const;
+  /// Lets go of an address that is none of `keep`'s. False if there is none.
+  bool make_room(const Vote& keep);
+  void forget(const Key& key);
 
   const AddressClassifier& classifier_;
   Limits limits_;

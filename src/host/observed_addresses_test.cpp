@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
+#include <set>
 
 namespace pyrsia::host {
 namespace {
@@ -163,6 +165,66 @@ TEST_F(ObservedAddressesTest, NoPeerCanFillTheTables) {
   EXPECT_LE(small.candidates(1).size(), 3u);
   for (std::uint64_t id = 0; id < 1000; ++id) small.remove(id);
   EXPECT_EQ(small.connection_count(), 0u);
+  EXPECT_TRUE(small.candidates(1).empty());
+}
+
+TEST_F(ObservedAddressesTest, LiarsOfOneNetworkKeepNoHonestPeerOut) {
+  ObservedAddresses small(classifier, {.addresses = 10});
+  const auto lie = [&](std::uint64_t id) {
+    const auto liar = "/ip4/66.6.6." + std::to_string(id % 200 + 1) + "/tcp/4001";
+    small.add(outbound(id, liar), kSeen.with_port(std::uint16_t(id)), kListen, TimePoint(1s * id));
+  };
+  for (std::uint64_t id = 1; id <= 50; ++id) lie(id);
+  small.add(outbound(1001, "/ip4/9.9.9.1/tcp/1"), kSeen, kListen, TimePoint(51s));
+  for (std::uint64_t id = 52; id <= 100; ++id) lie(id);
+  EXPECT_TRUE(small.candidates(2).empty());
+  small.add(outbound(1002, "/ip4/9.9.8.1/tcp/1"), kSeen, kListen, TimePoint(101s));
+  for (std::uint64_t id = 102; id <= 150; ++id) lie(id);
+
+  const auto agreed = small.candidates(2);
+  ASSERT_EQ(agreed.size(), 1u);
+  EXPECT_EQ(agreed[0].external.port, 33333);
+  EXPECT_EQ(agreed[0].observers, 2u);
+}
+
+TEST_F(ObservedAddressesTest, OfEqualsTheOldestMakesRoom) {
+  ObservedAddresses small(classifier, {.addresses = 2});
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    const auto remote = "/ip4/9.9." + std::to_string(id) + ".9/tcp/1";
+    small.add(outbound(id, remote), kSeen.with_port(std::uint16_t(id)), kListen,
+              TimePoint(1s * id));
+  }
+  const auto left = small.candidates(1);
+  ASSERT_EQ(left.size(), 2u);
+  EXPECT_EQ(left[0].external.port, 2);
+  EXPECT_EQ(left[1].external.port, 3);
+  EXPECT_EQ(small.connection_count(), 2u);  // Nothing is left of a vote for what has gone.
+}
+
+TEST_F(ObservedAddressesTest, WhatMadeRoomMayComeBackAndIsCountedAnew) {
+  ObservedAddresses small(classifier, {.addresses = 5});
+  std::mt19937 random(1);
+  std::map<std::uint64_t, std::pair<int, std::uint16_t>> told;  // By connection: network, port.
+  for (int round = 0; round < 3000; ++round) {
+    const std::uint64_t id = random() % 20;
+    const auto port = std::uint16_t(1 + random() % 8);
+    const auto remote = "/ip4/9.9." + std::to_string(id % 7) + ".9/tcp/4001";
+    if (random() % 4 == 0) {
+      small.remove(id);
+      told.erase(id);
+    } else {
+      small.add(outbound(id, remote), kSeen.with_port(port), kListen, TimePoint(1s * round));
+      told[id] = {int(id % 7), port};
+    }
+    for (const auto& one : small.candidates(1)) {
+      std::set<int> networks;
+      for (const auto& [connection, vote] : told)
+        if (vote.second == one.external.port) networks.insert(vote.first);
+      ASSERT_TRUE(one.observers >= 1 && one.observers <= networks.size()) << round;
+      ASSERT_TRUE(one.is_port_observed);
+    }
+  }
+  for (std::uint64_t id = 0; id < 20; ++id) small.remove(id);
   EXPECT_TRUE(small.candidates(1).empty());
 }
 

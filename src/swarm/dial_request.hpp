@@ -3,6 +3,7 @@
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/peer_id.hpp>
 
+#include <cstddef>
 #include <vector>
 
 namespace pyrsia::swarm {
@@ -15,6 +16,7 @@ struct DialRequest {
   bool is_only_these = false;
   bool is_new_connection = false;  ///< Dial even if connected; keep both connections.
   bool use_new_port = false;       ///< Never leave from a listener's port.
+  std::size_t max_parallel = 8;    ///< Addresses being dialed at once.
 };
 
 }  // namespace pyrsia::swarm

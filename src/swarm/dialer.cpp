@@ -8,12 +8,21 @@
 #include <algorithm>
 
 namespace pyrsia::swarm {
+namespace {
+
+DialRules rules_of(const DialRequest& request) {
+  DialRules rules;
+  rules.parallel = request.max_parallel;
+  return rules;
+}
+
+}  // namespace
 
 /// One effort to reach one peer, for all who wait for it.
 struct Dialer::Job {
   Job(Env& env, DialRequest r)
       : request(std::move(r)),
-        plan(DialRules()),
+        plan(rules_of(request)),
         deadline(env.now()),
         changed(env.executor()),
         tasks(env) {}

@@ -82,7 +82,10 @@ class AutonatTest : public testing::Test {
     sim::PathConfig path;
     path.one_way_delay = 50ms;
     net.set_default_path(path);
-    server = std::make_unique<Node>(net.add_host({"s", {"5.6.7.8"}, nullptr, 0ms}), 1);
+    ServerConfig config;
+    config.dial_budget = 6s;
+    config.max_dials = 20;
+    server = std::make_unique<Node>(net.add_host({"s", {"5.6.7.8"}, nullptr, 0ms}), 1, config);
     server->node.listen("/ip4/5.6.7.8/tcp/4001");
     server->server.start();
   }
@@ -103,8 +106,10 @@ class AutonatTest : public testing::Test {
     client->addresses = {client->node.listen("/ip4/" + ip + "/tcp/4001")};
     client->node.knows(server->node, {"/ip4/5.6.7.8/tcp/4001"});
   }
-  void add_client_behind_nat() {
+  void add_client_behind_nat(std::uint16_t forwarded_port = 0) {
     sim::NatConfig config;
+    const Endpoint inner{IpAddress::v4({192, 168, 1, 5}), 4001};
+    if (forwarded_port > 0) config.forwards = {{sim::Protocol::tcp, forwarded_port, inner}};
     config.external = {IpAddress::v4({9, 9, 9, 9})};
     add_client("192.168.1.5", &net.add_nat(config));
     client->addresses = {addr("/ip4/9.9.9.9/tcp/4001")};
@@ -175,7 +180,62 @@ TEST_F(AutonatTest, ClientBehindANatIsToldWithinTheBudget) {
                                        "/ip4/9.9.9.9/tcp/4003", "/ip4/9.9.9.9/tcp/4004"}));
   EXPECT_EQ(response.status, Status::dial_error);
   EXPECT_EQ(response.text, "dial failed");
-  EXPECT_LE(world.now() - begin, 13s);
+  EXPECT_LE(world.now() - begin, 7s);
+}
+
+TEST_F(AutonatTest, TheLastOfSixteenAddressesHasItsChanceWhileTheOthersAreSilent) {
+  add_client_behind_nat(4016);
+  std::vector<std::string> ports;
+  for (int port = 4001; port <= 4016; ++port)
+    ports.push_back("/ip4/9.9.9.9/tcp/" + std::to_string(port));
+  const auto begin = world.now();
+  const auto response = asked(dial_of(ports));
+  EXPECT_EQ(response.status, Status::ok);
+  EXPECT_EQ(response.address, addr(ports.back()).with_peer(client->node.peer()));
+  EXPECT_LE(world.now() - begin, 5s);
+}
+
+TEST_F(AutonatTest, WhatIsSilentTakesNoMoreThanItsShareOfTheDials) {
+  add_client_behind_nat();
+  std::vector<std::string> ports;
+  for (int port = 1; port <= 16; ++port)
+    ports.push_back("/ip4/9.9.9.9/tcp/" + std::to_string(port));
+  Node other(net.add_host({"o", {"7.7.7.7"}, nullptr, 0ms}), 3);
+  other.node.knows(server->node, {"/ip4/5.6.7.8/tcp/4001"});
+  Dial five = dial_of({ports.begin(), ports.begin() + 5});
+  five.peer = other.node.peer();
+  const auto peer = server->node.peer();
+  auto [connected] = world.run(swarm::connect(client->node, peer));  // So that it asks first.
+  auto [mine, others] =
+      world.run(ask_raw(*client, peer, dial_of(ports)), ask_raw(other, peer, five));
+  ASSERT_TRUE(mine && others);
+  EXPECT_EQ(mine->text, "dial failed");
+  EXPECT_EQ(others->text, "too many total dials");
+
+  auto [again] = world.run(ask_raw(other, peer, five));  // The others have ended.
+  EXPECT_NE(again->text, "too many total dials");
+  auto [stopped] = world.run(other.node.swarm.stop());
+  EXPECT_TRUE(stopped);
+}
+
+TEST_F(AutonatTest, SeventhDialOfAnIpWithinASecondIsTooManyWhateverItsIds) {
+  net.set_default_path(sim::PathConfig());
+  auto& machine = net.add_host({"m", {"1.2.3.4"}, nullptr, 0ms});
+  std::vector<std::string> answers;
+  for (std::uint8_t i = 0; i < 7; ++i) {
+    Node node(machine, std::uint8_t(10 + i));
+    const auto at = "/ip4/1.2.3.4/tcp/" + std::to_string(4001 + i);
+    node.node.listen(at);
+    node.node.knows(server->node, {"/ip4/5.6.7.8/tcp/4001"});
+    const Dial dial{node.node.peer(), {addr(at)}, 0};
+    auto [response] = world.run(ask_raw(node, server->node.peer(), dial));
+    answers.push_back(response ? response->text : response.error().message());
+    auto [stopped] = world.run(node.node.swarm.stop());
+    EXPECT_TRUE(stopped);
+  }
+  EXPECT_LT(world.now(), TimePoint(1s));
+  EXPECT_EQ(answers[5], "");
+  EXPECT_EQ(answers[6], "too many dials for ip address");
 }
 
 TEST_F(AutonatTest, DemandedIpsOfOthersAreNotDialed) {

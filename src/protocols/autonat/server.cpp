@@ -7,24 +7,12 @@
 namespace pyrsia::autonat {
 namespace {
 
+/// Requests being read, dialed and answered at once; the dials among them have their own limit.
+constexpr std::size_t kMaxStreams = 512;
+
 DialResponse refusal(std::string text) {
   return {Status::dial_refused, std::move(text), {}};
 }
-
-/// Holds a peer's place among the dial-backs that are going on, whatever ends them.
-class Ongoing {
- public:
-  Ongoing(std::unordered_set<PeerId>& peers, PeerId peer) : peers_(peers), peer_(std::move(peer)) {
-    peers_.insert(peer_);
-  }
-  Ongoing(const Ongoing&) = delete;
-  Ongoing& operator=(const Ongoing&) = delete;
-  ~Ongoing() { peers_.erase(peer_); }
-
- private:
-  std::unordered_set<PeerId>& peers_;
-  PeerId peer_;
-};
 
 /// What a failed dial means for the client: only a network that does not let us through is its own.
 DialResponse failure(Error error) {
@@ -39,6 +27,27 @@ DialResponse failure(Error error) {
 
 }  // namespace
 
+/// Holds the place of a dial-back among those that are going on, whatever ends it.
+class Server::Ongoing {
+ public:
+  Ongoing(Server& server, PeerId peer, std::size_t address_count)
+      : server_(server), peer_(std::move(peer)), address_count_(address_count) {
+    server_.ongoing_.insert(peer_);
+    server_.dial_count_ += address_count_;
+  }
+  Ongoing(const Ongoing&) = delete;
+  Ongoing& operator=(const Ongoing&) = delete;
+  ~Ongoing() {
+    server_.ongoing_.erase(peer_);
+    server_.dial_count_ -= address_count_;
+  }
+
+ private:
+  Server& server_;
+  PeerId peer_;
+  std::size_t address_count_;
+};
+
 Server::Server(swarm::Swarm& swarm, const ServerConfig& config, Observer& observer, Logger log)
     : swarm_(swarm),
       env_(swarm.env()),
@@ -49,7 +58,7 @@ Server::Server(swarm::Swarm& swarm, const ServerConfig& config, Observer& observ
 
 void Server::start() {
   swarm::ProtocolLimits limits;
-  limits.streams = config_.max_dials * 2;
+  limits.streams = kMaxStreams;
   limits.streams_of_one_peer = 8;
   swarm_.handle(std::string(kProtocol), limits,
                 [this](swarm::IncomingStream incoming) { return serve(std::move(incoming)); });
@@ -81,13 +90,13 @@ Task<> Server::serve_dial(Stream& stream, swarm::ConnectionInfo client, Dial dia
     report(client.peer, *refused);
     co_return co_await answer(stream, std::move(*refused));
   }
-  auto addresses = std::get<Accepted>(std::move(decision)).addresses;
-  throttle_.add(client.peer, env_.now());
+  auto [addresses, observed] = std::get<Accepted>(std::move(decision));
+  throttle_.add(client.peer, observed, env_.now());
   InboundProbe request{client.peer, InboundProbe::Stage::request, addresses, ""};
   observer_.on_inbound_probe(request);
 
   std::optional<Ongoing> ongoing;
-  ongoing.emplace(ongoing_, client.peer);
+  ongoing.emplace(*this, client.peer, addresses.size());
   PYRSIA_CO_TRY(auto dialed, co_await dial_back(client.peer, std::move(addresses)));
   ongoing.reset();  // Before the answer: who has it may ask again.
   report(client.peer, dialed.response);
@@ -101,16 +110,20 @@ std::variant<Server::Accepted, DialResponse> Server::decide(const swarm::Connect
                                                             const Dial& dial) {
   if (dial.peer != client.peer) return DialResponse{Status::bad_request, "peer id mismatch", {}};
   if (ongoing_.contains(client.peer)) return refusal("dial-back already ongoing");
-  const auto verdict = throttle_.check(client.peer, env_.now());
-  if (verdict == Throttle::Verdict::too_many || ongoing_.size() >= config_.max_dials)
-    return refusal("too many total dials");
-  if (verdict == Throttle::Verdict::too_many_of_peer) return refusal("too many dials for peer");
   const auto observed = observed_ip(client);
+  const auto counted_ip = observed.value_or(IpAddress::v4_loopback());  // Which is not counted.
+  switch (throttle_.check(client.peer, counted_ip, env_.now())) {
+    case Throttle::Verdict::allowed: break;
+    case Throttle::Verdict::too_many: return refusal("too many total dials");
+    case Throttle::Verdict::too_many_of_peer: return refusal("too many dials for peer");
+    case Throttle::Verdict::too_many_of_ip: return refusal("too many dials for ip address");
+  }
   if (!observed) return refusal("refusing to dial peer with blocked observed address");
   auto addresses =
       dialable_addresses(dial.addresses, *observed, client.peer, config_.max_addresses);
   if (addresses.empty()) return refusal("no dialable addresses");
-  return Accepted{std::move(addresses)};
+  if (dial_count_ + addresses.size() > config_.max_dials) return refusal("too many total dials");
+  return Accepted{std::move(addresses), *observed};
 }
 
 std::optional<IpAddress> Server::observed_ip(const swarm::ConnectionInfo& client) const {
@@ -130,6 +143,7 @@ Task<Server::DialedBack> Server::dial_back(PeerId client, std::vector<Multiaddr>
   swarm::DialRequest request{client, std::move(addresses)};
   request.is_only_these = true;
   request.is_new_connection = true;
+  request.max_parallel = config_.max_addresses;
   request.use_new_port = true;  // Else we would come through the hole of the client's own traffic.
   auto dial = swarm_.connect(std::move(request));
   const auto connection = co_await with_timeout(env_, config_.dial_budget, std::move(dial));

@@ -15,15 +15,19 @@
 namespace pyrsia::autonat {
 
 struct ServerConfig {
-  std::size_t max_addresses = 16;  ///< Dialed for one request, all together.
+  /// Dialed for one request. All are under way at the same time and the last one starts within
+  /// 4 s, so that each has its chance within the budget, however silent the others are.
+  std::size_t max_addresses = 16;
   /// For all addresses of one request. Clients wait 30 s for the answer.
   Duration dial_budget = std::chrono::seconds(12);
   Duration request_timeout = std::chrono::seconds(10);  ///< To receive a request.
   Duration answer_timeout = std::chrono::seconds(5);    ///< To hand over the answer.
   /// The original's window, and one that bounds what it would add up to. Empty: no limit.
-  std::vector<ThrottleWindow> throttle = {{std::chrono::seconds(1), 30, 3},
-                                          {std::chrono::minutes(1), 600, 30}};
-  std::size_t max_dials = 256;  ///< Requests being dialed at once.
+  std::vector<ThrottleWindow> throttle = {{std::chrono::seconds(1), 30, 3, 6},
+                                          {std::chrono::minutes(1), 600, 30, 60}};
+  /// Addresses being dialed at once, of all requests. Fewer than the swarm's max_dials, so that
+  /// the node's own dials have room beside them.
+  std::size_t max_dials = 128;
 };
 
 struct ServerMetrics {
@@ -49,7 +53,9 @@ class Server {
  private:
   struct Accepted {
     std::vector<Multiaddr> addresses;
+    IpAddress observed;
   };
+  class Ongoing;
   /// What came of a dial-back.
   struct DialedBack {
     DialResponse response;
@@ -74,6 +80,7 @@ class Server {
   ServerMetrics metrics_;
   Throttle throttle_;
   std::unordered_set<PeerId> ongoing_;
+  std::size_t dial_count_ = 0;  ///< Addresses of the requests in `ongoing_`.
 };
 
 }  // namespace pyrsia::autonat
