@@ -72,6 +72,8 @@ class Multiaddr {
   /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…".
   static Multiaddr tcp(const Endpoint& endpoint);
   static Multiaddr udp(const Endpoint& endpoint);
+  /// "/ip4/…/udp/…/quic-v1" or "/ip6/…/udp/…/quic-v1".
+  static Multiaddr quic_v1(const Endpoint& endpoint);
 
   bool empty() const { return bytes_.empty(); }
   BytesView bytes() const { return as_bytes(bytes_); }
@@ -98,6 +100,13 @@ class Multiaddr {
   std::optional<std::string> dns_name() const;
   /// True for exactly ip/tcp, without a zone (any `/p2p` at the end left out of account).
   bool is_plain_tcp() const;
+  /// True for exactly ip/udp/quic-v1, with the same provisos.
+  bool is_quic_v1() const;
+  /// True for ip/tcp and then ws, wss, tls/ws or tls/sni/ws, perhaps with an http-path; with the
+  /// same provisos.
+  bool is_websocket() const;
+  /// True if the websocket of a is_websocket() runs over TLS.
+  bool is_secure_websocket() const;
   bool is_relayed() const { return has(Protocol::p2p_circuit); }
   /// The same with the IP (and its zone) or name in front replaced by `ip`. The address has one.
   Multiaddr with_ip(const IpAddress& ip) const;

@@ -75,6 +75,16 @@ bool is_dns(Protocol protocol) {
          protocol == Protocol::dnsaddr;
 }
 
+/// What follows the IP in front, any `/p2p` at the end left out; empty without an IP in front.
+std::vector<Protocol> protocols_after_ip(const Multiaddr& address) {
+  const auto bare = address.without_peer();
+  std::vector<Protocol> protocols;
+  for (const auto& part : bare.components()) protocols.push_back(part.protocol);
+  if (protocols.empty() || !is_ip(protocols.front())) return {};
+  protocols.erase(protocols.begin());
+  return protocols;
+}
+
 std::uint16_t port_of(BytesView value) {
   return std::uint16_t(value[0] << 8 | value[1]);
 }
@@ -160,6 +170,12 @@ Multiaddr Multiaddr::tcp(const Endpoint& endpoint) {
   append_ip(bytes, endpoint.ip);
   append_port(bytes, Protocol::tcp, endpoint.port);
   return Multiaddr(std::move(bytes));
+}
+
+Multiaddr Multiaddr::quic_v1(const Endpoint& endpoint) {
+  auto address = udp(endpoint);
+  append_varint(address.bytes_, std::uint64_t(Protocol::quic_v1));
+  return address;
 }
 
 Multiaddr Multiaddr::udp(const Endpoint& endpoint) {
@@ -267,9 +283,26 @@ std::optional<std::string> Multiaddr::dns_name() const {
 }
 
 bool Multiaddr::is_plain_tcp() const {
-  const auto bare = without_peer();
-  const auto parts = bare.components();
-  return parts.size() == 2 && is_ip(parts[0].protocol) && parts[1].protocol == Protocol::tcp;
+  const auto protocols = protocols_after_ip(*this);
+  return protocols == std::vector{Protocol::tcp};
+}
+
+bool Multiaddr::is_quic_v1() const {
+  const auto protocols = protocols_after_ip(*this);
+  return protocols == std::vector{Protocol::udp, Protocol::quic_v1};
+}
+
+bool Multiaddr::is_websocket() const {
+  auto protocols = protocols_after_ip(*this);
+  if (!protocols.empty() && protocols.back() == Protocol::http_path) protocols.pop_back();
+  return protocols == std::vector{Protocol::tcp, Protocol::ws} ||
+         protocols == std::vector{Protocol::tcp, Protocol::wss} ||
+         protocols == std::vector{Protocol::tcp, Protocol::tls, Protocol::ws} ||
+         protocols == std::vector{Protocol::tcp, Protocol::tls, Protocol::sni, Protocol::ws};
+}
+
+bool Multiaddr::is_secure_websocket() const {
+  return is_websocket() && (has(Protocol::wss) || has(Protocol::tls));
 }
 
 Multiaddr Multiaddr::with_ip(const IpAddress& ip) const {

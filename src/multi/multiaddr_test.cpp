@@ -272,6 +272,36 @@ TEST(Multiaddr, OnlyIpAndTcpIsPlainTcp) {
   EXPECT_FALSE(Multiaddr().is_plain_tcp());
 }
 
+TEST(Multiaddr, TransportsAreToldByAllOfTheirComponents) {
+  EXPECT_TRUE(addr("/ip4/1.2.3.4/udp/80/quic-v1").is_quic_v1());
+  EXPECT_TRUE(addr("/ip6/::1/udp/80/quic-v1/p2p/" + kPeer).is_quic_v1());
+  EXPECT_EQ(Multiaddr::quic_v1({IpAddress::v4({1, 2, 3, 4}), 80}),
+            addr("/ip4/1.2.3.4/udp/80/quic-v1"));
+  for (const auto& text : std::vector<std::string>{
+           "/ip4/1.2.3.4/udp/80", "/ip4/1.2.3.4/udp/80/quic", "/dns/a/udp/80/quic-v1",
+           "/ip4/1.2.3.4/udp/80/quic-v1/webtransport", "/ip4/1.2.3.4/tcp/80/quic-v1"}) {
+    EXPECT_FALSE(addr(text).is_quic_v1()) << text;
+  }
+  for (const auto& text :
+       std::vector<std::string>{"/ip4/1.2.3.4/tcp/80/ws", "/ip4/1.2.3.4/tcp/80/ws/http-path/a",
+                                "/ip4/1.2.3.4/tcp/80/ws/p2p/" + kPeer}) {
+    EXPECT_TRUE(addr(text).is_websocket()) << text;
+    EXPECT_FALSE(addr(text).is_secure_websocket()) << text;
+  }
+  for (const auto& text :
+       std::vector<std::string>{"/ip4/1.2.3.4/tcp/80/wss", "/ip6/::1/tcp/80/tls/ws",
+                                "/ip4/1.2.3.4/tcp/80/tls/sni/a.example/ws"}) {
+    EXPECT_TRUE(addr(text).is_websocket()) << text;
+    EXPECT_TRUE(addr(text).is_secure_websocket()) << text;
+  }
+  for (const auto& text :
+       std::vector<std::string>{"/ip4/1.2.3.4/tcp/80", "/ip4/1.2.3.4/tcp/80/tls", "/dns/a/tcp/1/ws",
+                                "/ip4/1.2.3.4/udp/80/ws", "/ip4/1.2.3.4/tcp/80/ws/ws"}) {
+    EXPECT_FALSE(addr(text).is_websocket()) << text;
+    EXPECT_FALSE(addr(text).is_secure_websocket()) << text;
+  }
+}
+
 TEST(Multiaddr, IpAndPortCanBeReplaced) {
   const auto ip = IpAddress::parse("2001:db8::1").value();
   EXPECT_EQ(addr("/ip4/0.0.0.0/tcp/0/ws").with_ip(ip).to_string(), "/ip6/2001:db8::1/tcp/0/ws");
