@@ -1,5 +1,6 @@
 #include "node.hpp"
 
+#include "base/in_words.hpp"
 #include "report.hpp"
 
 #include <boost/json.hpp>
@@ -52,7 +53,7 @@ Complaint listen_complaint(std::string_view what, std::string_view where, const 
             fmt::format("{}: {} is not an address of this machine", what, where)};
   }
   return {ExitCode::bad_config,
-          fmt::format("{}: cannot listen on {}: {}", what, where, error.message())};
+          fmt::format("{}: cannot listen on {}: {}", what, where, in_words(error))};
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "bootstrap/client/client.hpp"
 
+#include "base/in_words.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -28,7 +29,7 @@ std::string failure_text(const Error& error, const std::string& detail, Duration
   if (error == Errc::unreachable) return "the host cannot be reached";
   if (error == Errc::limit_reached) return "too many redirects";
   if (error == Errc::closed) return "the server closed the connection before it answered";
-  return detail.empty() ? error.message() : detail;
+  return detail.empty() ? std::string(in_words(error)) : detail;
 }
 
 std::string count_text(std::size_t count, std::string_view what) {
