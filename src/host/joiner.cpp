@@ -158,6 +158,7 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
     }
     co_return connected.error();
   }
+  if (client_) client_->confirm(peer.peer, connected->remote);
   tell(BootstrapProgress::Stage::connected,
        "connected to boot peer " + connected->remote.with_peer(peer.peer).to_string());
   co_return ok;

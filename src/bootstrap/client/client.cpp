@@ -202,6 +202,22 @@ Task<std::vector<BootPeer>> Client::cached() {
   co_return peers;
 }
 
+void Client::confirm(const PeerId& peer, const Multiaddr& address) {
+  const auto entry = address.with_peer(peer);
+  const auto has_it = [&](const std::vector<Multiaddr>& list) {
+    return std::ranges::find(list, entry) != list.end();
+  };
+  bool is_news = false;
+  for (auto& source : sources_) {
+    if (!source.good) continue;
+    auto& document = source.good->document;
+    if (!has_it(document.peer_addrs) || has_it(document.confirmed)) continue;
+    document.confirmed.push_back(entry);
+    is_news = true;
+  }
+  if (is_news && config_.cache_file) savers_.spawn(save());
+}
+
 Task<> Client::save() {
   // One writer at a time; what comes meanwhile is written after it.
   is_save_due_ = true;
