@@ -2,6 +2,8 @@
 
 #include "options.hpp"
 
+#include <string>
+
 namespace pyrsia::app {
 
 /// `node` and `boot`.
@@ -13,5 +15,7 @@ ExitCode run_status(const Options& options);
 
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);
+/// Data, on stdout. An answer that does not come out (a full disk) is told and is no success.
+ExitCode print(const std::string& text);
 
 }  // namespace pyrsia::app

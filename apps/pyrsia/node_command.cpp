@@ -1,3 +1,4 @@
+#include "base/in_words.hpp"
 #include "commands.hpp"
 #include "host/scope.hpp"
 #include "identity.hpp"
@@ -39,7 +40,7 @@ ExitCode run_node(Options options) {
   Runtime runtime;
   auto host = Host::make(runtime, *identity.key, options.host);
   if (!host) {
-    const Complaint complaint{ExitCode::bad_config, host.error().message()};
+    const Complaint complaint{ExitCode::bad_config, std::string(in_words(host.error()))};
     complain(complaint);
     return complaint.code;
   }

@@ -68,6 +68,7 @@ bool ObservedAddresses::make_room(const Vote& keep) {
   }
   if (!worst) return false;
   forget(Key(*worst));
+  ++evictions_;
   return true;
 }
 

@@ -73,6 +73,9 @@ class ObservedAddresses {
   PortMapping port_mapping(bool is_v6) const;
 
   std::size_t connection_count() const { return votes_.size(); }
+  std::size_t address_count() const { return tallies_.size(); }
+  /// Addresses forgotten because the table was full.
+  std::uint64_t evictions() const { return evictions_; }
 
  private:
   /// An external address for one local port.
@@ -105,6 +108,7 @@ class ObservedAddresses {
   Limits limits_;
   std::map<Key, Tally> tallies_;
   std::unordered_map<swarm::ConnectionId, Vote> votes_;
+  std::uint64_t evictions_ = 0;
 };
 
 }  // namespace pyrsia::host

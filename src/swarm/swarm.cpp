@@ -168,6 +168,10 @@ PeerStore& Swarm::peer_store() {
   return state_->shared.peer_store;
 }
 
+const PeerStore& Swarm::peer_store() const {
+  return state_->shared.peer_store;
+}
+
 const PeerId& Swarm::local_peer() const {
   return state_->shared.local_peer;
 }

@@ -69,6 +69,7 @@ class Swarm {
   void disconnect(const PeerId& peer) noexcept;
 
   PeerStore& peer_store();
+  const PeerStore& peer_store() const;
   const PeerId& local_peer() const;
   const KeyPair& key() const;
   Env& env();
