@@ -62,7 +62,7 @@ Node::Node(Env& environment)
       autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
       changed_(environment.executor()) {
   swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), mux::yamux::Config()));
+      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), transport::tcp::Config()));
 }
 
 void Node::start(bool is_server) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 
 namespace pyrsia::app {
 namespace {
@@ -123,6 +124,11 @@ void read_words(Reader& reader, Options& options) {
     } else {
       reader.complain("address_scope", *value, "is none of global, private, loopback");
     }
+  }
+  if (const auto value = reader.text("security")) {
+    options.host.security.clear();  // What the names may be is known to validate().
+    for (const auto name : std::views::split(*value, ','))
+      options.host.security.emplace_back(name.begin(), name.end());
   }
   if (const auto value = reader.text("log_level")) {
     constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{

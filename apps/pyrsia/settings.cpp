@@ -46,6 +46,8 @@ constexpr std::array kSettings{
             "Narrowest class of address that others can use: global, private, loopback [global]"},
     Setting{"global_network", "--global-network", Kind::list, "nb", "NET",
             "Count this network (10.0.0.0/8) as global, for labs; repeatable"},
+    Setting{"security", "--security", Kind::text, "nb", "NAMES",
+            "What secures TCP, best first: noise, tls, or both [noise,tls]"},
     Setting{"external_ip", "--external-ip", Kind::text, "nb", "IP",
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",

@@ -50,6 +50,9 @@ struct Config {
   Duration bootstrap_cache_lifetime = std::chrono::hours(24 * 7);
   Duration bootstrap_timeout = std::chrono::seconds(10);  ///< One fetch.
 
+  /// What secures TCP connections, best first: "noise", "tls". A listener takes all of them; a
+  /// dialer proposes the first, and the next where it is refused.
+  std::vector<std::string> security = {"noise", "tls"};
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;

@@ -17,6 +17,14 @@ swarm::Config swarm_config(const Config& config) {
   return out;
 }
 
+/// Their multistream-select ids.
+std::vector<std::string> security_protocols(const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const auto& name : names)
+    out.emplace_back(name == "tls" ? secure::tls::kProtocol : secure::noise::kProtocol);
+  return out;
+}
+
 identify::Config identify_config(const Config& config) {
   identify::Config out;
   if (!config.agent.empty()) out.agent = config.agent;
@@ -112,7 +120,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                   }},
              log.named("bootstrap")),
       tasks(env) {
-  auto transport = std::make_unique<transport::tcp::Transport>(env, key, mux::yamux::Config());
+  transport::tcp::Config tcp_config;
+  tcp_config.securities = security_protocols(config.security);
+  auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
   swarm.add_observer(*this);

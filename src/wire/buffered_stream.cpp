@@ -46,24 +46,25 @@ Task<std::size_t> BufferedStream::read_through_buffer(std::span<std::uint8_t> ou
 }
 
 Task<> BufferedStream::write_all(BytesView bytes) {
-  if (!is_holding_) return stream_->write_all(bytes);
+  if (!is_holding_ && held_.empty()) return stream_->write_all(bytes);
   return hold(bytes);
 }
 
 Task<> BufferedStream::write_all_parts(std::span<const BytesView> parts) {
-  if (!is_holding_) return stream_->write_all_parts(parts);
+  if (!is_holding_ && held_.empty()) return stream_->write_all_parts(parts);
   return hold_parts(parts);
 }
 
 Task<> BufferedStream::hold(BytesView bytes) {
   held_.insert(held_.end(), bytes.begin(), bytes.end());
-  if (held_.size() > kMaxHeldBytes) PYRSIA_CO_TRY(co_await send_held());
+  if (!is_holding_ || held_.size() > kMaxHeldBytes) co_return co_await send_held();
   co_return ok;
 }
 
 Task<> BufferedStream::hold_parts(std::span<const BytesView> parts) {
-  for (const auto part : parts) PYRSIA_CO_TRY(co_await hold(part));
-  co_return ok;
+  Bytes joined;
+  for (const auto part : parts) joined.insert(joined.end(), part.begin(), part.end());
+  co_return co_await hold(joined);
 }
 
 Task<> BufferedStream::send_held() {

@@ -15,6 +15,8 @@ class BufferedStream final : public Stream {
   /// From now on short writes wait for each other: they leave together before the next read that
   /// needs the stream below. For negotiations, in which every write is an answer to be waited for.
   void hold_writes() { is_holding_ = true; }
+  /// Ends that; what is held leaves with the next write or read.
+  void end_holding() { is_holding_ = false; }
   /// Ends that; sends what is held. Errors: those of the stream below.
   Task<> release_writes();
 

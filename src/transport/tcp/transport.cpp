@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 
 namespace pyrsia::transport::tcp {
 namespace {
@@ -16,15 +17,10 @@ Multiaddr address_of(const Endpoint& endpoint) {
   return Multiaddr::tcp(plain);
 }
 
-/// The security protocols that we speak, best first.
-const std::vector<std::string>& securities() {
-  static const std::vector<std::string> names(1, std::string(secure::noise::kProtocol));
-  return names;
-}
+/// Peers whose security protocol is remembered. Our choice; any of them may be forgotten.
+constexpr std::size_t kMaxRemembered = 1024;
 
-bool is_security(std::string_view name) {
-  return std::ranges::find(securities(), name) != securities().end();
-}
+const std::vector<std::string> kMuxers{std::string(mux::yamux::kProtocol)};
 
 }  // namespace
 
@@ -36,7 +32,9 @@ class Transport::Accepted final : public Incoming {
 
   Multiaddr remote() const override { return remote_; }
   Task<Connection> upgrade() override {
-    return transport_.upgrade(std::move(socket_), Role::responder, std::nullopt);
+    auto securities = transport_.config_.securities;
+    return transport_.upgrade(std::move(socket_), Role::responder, std::move(securities),
+                              std::nullopt);
   }
 
  private:
@@ -69,11 +67,14 @@ class Transport::Accepting final : public Listener {
   std::unique_ptr<TcpListener> listener_;
 };
 
-Transport::Transport(Env& env, const KeyPair& key, const mux::yamux::Config& yamux)
+Transport::Transport(Env& env, const KeyPair& key, const Config& config)
     : env_(env),
       local_peer_(key.peer_id()),
-      yamux_(yamux),
-      identity_(env, key, {std::string(mux::yamux::kProtocol)}) {}
+      config_(config),
+      noise_(env, key, kMuxers),
+      tls_(key, kMuxers) {
+  assert(!config_.securities.empty());
+}
 
 Transport::~Transport() {
   assert(listeners_.empty());
@@ -87,8 +88,34 @@ bool Transport::can_dial(const Multiaddr& address) const {
 
 Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions options) {
   if (peer == local_peer_ || !can_dial(address)) co_return Errc::invalid_argument;
-  PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
-  co_return co_await upgrade(std::move(socket), Role::initiator, std::move(peer));
+  // One proposal needs no answer to wait for. That it may be refused costs a second dial, once.
+  const auto securities = securities_for(peer);
+  for (std::size_t i = 0;; ++i) {
+    PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
+    std::vector<std::string> proposal(1, securities[i]);
+    auto connection =
+        co_await upgrade(std::move(socket), Role::initiator, std::move(proposal), peer);
+    const bool is_refused = !connection && connection.error() == Errc::not_supported;
+    if (!is_refused || i + 1 == securities.size()) {
+      if (connection && i > 0) remember(peer, securities[i]);
+      co_return std::move(connection);
+    }
+    metrics_.refused_securities.add();
+  }
+}
+
+std::vector<std::string> Transport::securities_for(const PeerId& peer) const {
+  auto securities = config_.securities;
+  if (const auto known = securities_of_.find(peer); known != securities_of_.end()) {
+    const auto at = std::ranges::find(securities, known->second);
+    std::rotate(securities.begin(), at, at + 1);
+  }
+  return securities;
+}
+
+void Transport::remember(const PeerId& peer, const std::string& security) {
+  if (securities_of_.size() >= kMaxRemembered) securities_of_.erase(securities_of_.begin());
+  securities_of_.insert_or_assign(peer, security);
 }
 
 Task<std::unique_ptr<TcpSocket>> Transport::connect(Endpoint remote, DialOptions options) {
@@ -149,7 +176,16 @@ Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
   return std::unique_ptr<Listener>(std::make_unique<Accepting>(*this, std::move(listener)));
 }
 
+Task<secure::Secured> Transport::secure(std::unique_ptr<Stream> stream, Role role,
+                                        std::string security, std::optional<PeerId> expected) {
+  if (security == secure::tls::kProtocol) {
+    return secure::tls::handshake(env_, std::move(stream), role, tls_, std::move(expected));
+  }
+  return secure::noise::handshake(env_, std::move(stream), role, noise_, std::move(expected));
+}
+
 Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role,
+                                    std::vector<std::string> securities,
                                     std::optional<PeerId> expected) {
   const auto local = address_of(socket->local());
   const auto remote = address_of(socket->remote());
@@ -160,17 +196,22 @@ Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role
   auto buffered = std::make_unique<wire::BufferedStream>(std::move(socket));
   auto& kept = *buffered;  // The channel's, in the end.
   std::unique_ptr<Stream> stream = std::move(buffered);
+  auto security = securities.front();
   if (role == Role::initiator) {
-    // One choice needs no answer: the proposal travels with the first handshake message.
-    stream = wire::propose_lazily(std::move(stream), securities().front());
+    // The proposal travels with the first handshake message.
+    stream = wire::propose_lazily(std::move(stream), security);
   } else {
     // Our answer to the proposal leaves with our handshake message, if the peer's is there.
     kept.hold_writes();
-    std::function<bool(std::string_view)> is_ours = is_security;
-    PYRSIA_CO_TRY(co_await wire::answer(*stream, std::move(is_ours), securities()));
+    std::function<bool(std::string_view)> is_ours = [&securities, &kept](std::string_view name) {
+      const bool is_found = std::ranges::find(securities, name) != securities.end();
+      if (!is_found) kept.end_holding();  // A refusal leaves at once: garbage may follow.
+      return is_found;
+    };
+    PYRSIA_CO_TRY(security, co_await wire::answer(*stream, std::move(is_ours), securities));
   }
-  PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(env_, std::move(stream), role,
-                                                                identity_, std::move(expected)));
+  auto handshake = secure(std::move(stream), role, security, std::move(expected));
+  PYRSIA_CO_TRY(auto secured, co_await std::move(handshake));
   if (secured.peer == local_peer_) co_return Errc::wrong_peer;
   PYRSIA_CO_TRY(co_await kept.release_writes());
 
@@ -180,15 +221,15 @@ Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role
     if (!agreed) co_return agreed.error();
     secured.channel = *std::move(agreed);
   }
-  auto session =
-      mux::yamux::make_session(env_, std::move(secured.channel), role, yamux_, metrics_.yamux);
+  auto session = mux::yamux::make_session(env_, std::move(secured.channel), role, config_.yamux,
+                                          metrics_.yamux);
   Connection connection{std::move(session),
                         std::move(secured.peer_key),
                         std::move(secured.peer),
                         local,
                         remote,
                         is_shared,
-                        std::string(secure::noise::kProtocol),
+                        std::move(security),
                         muxer};
   co_return connection;
 }
