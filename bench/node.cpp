@@ -61,8 +61,8 @@ Node::Node(Env& environment)
           Logger("bench", silence_)),
       autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
       changed_(environment.executor()) {
-  swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), transport::tcp::Config()));
+  swarm_.add_transport(std::make_unique<transport::tcp::Transport>(environment, swarm_.key(),
+                                                                   transport::tcp::Config()));
 }
 
 void Node::start(bool is_server) {
