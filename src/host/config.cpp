@@ -57,8 +57,10 @@ AddressClassifier make_classifier(const Config& config) {
 
 Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
-    if (!address.is_plain_tcp())
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
+    const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
+                              !address.has(Protocol::http_path) && address.ip();
+    if (!address.is_plain_tcp() && !is_websocket)
+      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>[/ws]");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();

@@ -30,7 +30,7 @@ TEST(ConfigValidate, TheDefaultsAreGood) {
 TEST(ConfigValidate, EachFaultIsNamedWithFieldAndValue) {
   Config config;
   config.listen = {addr("/dns4/example.org/tcp/1")};
-  EXPECT_EQ(fault_of(config), "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>");
+  EXPECT_EQ(fault_of(config), "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>[/ws]");
   config = {};
   config.peers = {addr("/ip4/1.2.3.4/tcp/1")};
   EXPECT_EQ(fault_of(config), "peer: /ip4/1.2.3.4/tcp/1: does not end in /p2p/<peer id>");

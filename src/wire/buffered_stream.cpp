@@ -12,6 +12,25 @@ constexpr std::size_t kMaxHeldBytes = 1024;
 
 }  // namespace
 
+Task<BytesView> BufferedStream::peek(std::size_t count) {
+  while (buffer_.size() - taken_ <= count) {
+    PYRSIA_CO_TRY(co_await send_held());
+    PYRSIA_CO_TRY(co_await stream_->wait_readable());
+    Bytes more(kReadAheadBytes);
+    PYRSIA_CO_TRY(const auto read, co_await stream_->read_some(more));
+    if (read == 0) co_return Errc::closed;
+    buffer_.insert(buffer_.end(), more.begin(), more.begin() + std::ptrdiff_t(read));
+  }
+  co_return BytesView(buffer_).subspan(taken_);
+}
+
+void BufferedStream::skip(std::size_t count) {
+  taken_ += count;
+  if (taken_ < buffer_.size()) return;
+  buffer_ = Bytes();
+  taken_ = 0;
+}
+
 Task<> BufferedStream::wait_readable() {
   if (taken_ < buffer_.size()) co_return ok;
   PYRSIA_CO_TRY(co_await send_held());

@@ -20,6 +20,12 @@ class BufferedStream final : public Stream {
   /// Ends that; sends what is held. Errors: those of the stream below.
   Task<> release_writes();
 
+  /// Waits until more than `count` bytes were received and not yet taken, and shows all of them;
+  /// valid until the next call of anything. Errors: `Errc::closed` (at the end too), `Errc::reset`.
+  Task<BytesView> peek(std::size_t count);
+  /// Takes bytes that peek() has shown.
+  void skip(std::size_t count);
+
   Task<> wait_readable() override;
   Task<std::size_t> read_some(std::span<std::uint8_t> out) override;
   Task<> write_all(BytesView bytes) override;

@@ -1,4 +1,5 @@
-/// TCP, secured by Noise or TLS, with yamux. Spec: libp2p/specs, connections.
+/// TCP, plain or under a WebSocket, secured by Noise or TLS, with yamux.
+/// Spec: libp2p/specs, connections, websockets.
 #pragma once
 
 #include "mux/yamux/session.hpp"
@@ -6,6 +7,7 @@
 #include "secure/noise/handshake.hpp"
 #include "secure/tls/handshake.hpp"
 #include "transport/transport.hpp"
+#include "wire/buffered_stream.hpp"
 
 #include <pyrsia/key.hpp>
 #include <pyrsia/metrics.hpp>
@@ -35,7 +37,11 @@ struct Metrics {
 
 /// Dials leave from the port of a listener where one fits, so that peers see the address that
 /// others can reach, and NATs make one mapping. Whether it came so is told by
-/// Connection::is_port_shared. Listeners and their incoming connections must not outlive it.
+/// Connection::is_port_shared. Below a WebSocket no port is shared: who sees that address could
+/// not say what others reach at it.
+/// A plain listener and one for WebSockets may have the same endpoint: the first byte tells who
+/// comes. The one opened first owns the socket; with it the other ends. Listeners and their
+/// incoming connections must not outlive it.
 class Transport final : public transport::Transport {
  public:
   /// `env` must outlive it. What proves our identity is signed here, once: a static key and a
@@ -54,16 +60,36 @@ class Transport final : public transport::Transport {
 
  private:
   class Accepting;
+  class Sharing;
   class Accepted;
+  /// What a listener takes.
+  struct Kinds {
+    bool plain = false;
+    bool websocket = false;
+  };
+  /// A connection before it is secured.
+  struct Link {
+    std::unique_ptr<wire::BufferedStream> stream;
+    Multiaddr local;
+    Multiaddr remote;
+    bool is_shared = false;
+  };
 
   Task<std::unique_ptr<TcpSocket>> connect(Endpoint remote, DialOptions options);
   Task<std::unique_ptr<TcpSocket>> connect_from(Endpoint remote, std::optional<Endpoint> local);
   std::optional<Endpoint> source_for(const Endpoint& remote);
   bool is_listen_port(const Endpoint& local) const;
-  /// From a fresh socket to a connection with streams, by one of `securities`. No peer expected:
-  /// any but ourselves will do.
-  Task<Connection> upgrade(std::unique_ptr<TcpSocket> socket, Role role,
-                           std::vector<std::string> securities, std::optional<PeerId> expected);
+  Link link_of(std::unique_ptr<TcpSocket> socket, Role role);
+  Task<Connection> dial_once(const Multiaddr& address, DialOptions options, std::string security,
+                             const PeerId& peer);
+  Task<Link> open_websocket(Link link, Multiaddr address);
+  /// Finds out what came in, by its first byte.
+  Task<Link> accept_kind(Link link, Kinds kinds);
+  Task<Connection> accept_upgrade(Link link, Kinds kinds);
+  /// To a connection with streams, by one of `securities`. No peer expected: any but ourselves
+  /// will do.
+  Task<Connection> upgrade(Link link, Role role, std::vector<std::string> securities,
+                           std::optional<PeerId> expected);
   Task<secure::Secured> secure(std::unique_ptr<Stream> stream, Role role, std::string security,
                                std::optional<PeerId> expected);
   /// Our security protocols, in the order in which to propose them to `peer`.
@@ -76,7 +102,7 @@ class Transport final : public transport::Transport {
   const secure::noise::Identity noise_;
   const secure::tls::Identity tls_;
   std::map<PeerId, std::string> securities_of_;  ///< Of peers that refused our first.
-  std::vector<const TcpListener*> listeners_;    // Those that listen.
+  std::vector<Accepting*> listeners_;            // Those that listen.
   Metrics metrics_;
 };
 

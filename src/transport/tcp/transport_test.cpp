@@ -196,10 +196,52 @@ TEST_F(TcpTransport, AWrongPeerEndsTheDialOverTlsToo) {
   EXPECT_EQ(accepted.error(), Errc::refused);
 }
 
-TEST_F(TcpTransport, DialsPlainTcpOnly) {
+Task<Connection> dial(Transport& from, std::string to, PeerId peer) {
+  const DialOptions options;
+  co_return co_await from.dial(address(to), std::move(peer), options);
+}
+
+TEST_F(TcpTransport, AWebSocketSharesThePortAndCostsOneRoundTripMore) {
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4001/ws")).value();
+  EXPECT_EQ(websocket->address(), address("/ip4/5.6.7.8/tcp/4001/ws"));
+  auto own = a.listen(address("/ip4/0.0.0.0/tcp/4009")).value();
+  auto [dialed, accepted] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4001/ws", key(2).peer_id()), accept_one(*listener_b));
+  ASSERT_TRUE(dialed) << dialed.error();
+  ASSERT_TRUE(accepted) << accepted.error();
+  EXPECT_EQ(world.now(), TimePoint(350ms));  // The dialer was ready at 300 ms.
+  EXPECT_FALSE(dialed->is_port_shared);
+  EXPECT_EQ(dialed->remote, address("/ip4/5.6.7.8/tcp/4001/ws"));
+  EXPECT_TRUE(accepted->remote.is_websocket());
+  auto [plain, accepted_too] = world.run(dial_b(a, false), accept_one(*listener_b));
+  EXPECT_TRUE(plain && accepted_too);
+  EXPECT_TRUE(plain->is_port_shared);
+}
+
+TEST_F(TcpTransport, AListenerTakesOnlyWhatItIsFor) {
+  auto [refused, not_upgraded] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4001/ws", key(2).peer_id()), accept_one(*listener_b));
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(not_upgraded);
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4002/ws")).value();
+  auto [plain, accepted] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4002", key(2).peer_id()), accept_one(*websocket));
+  EXPECT_FALSE(plain);
+  EXPECT_EQ(accepted.error(), Errc::not_supported);
+  EXPECT_EQ(b.listen(address("/ip4/5.6.7.8/tcp/4002/ws")).error(), Errc::address_in_use);
+}
+
+TEST_F(TcpTransport, WithTheOwnerOfAPortWhoSharesItEnds) {
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4001/ws")).value();
+  listener_b->close();
+  auto [ended] = world.run(accept_one(*websocket));
+  EXPECT_EQ(ended.error(), Errc::closed);
+}
+
+TEST_F(TcpTransport, DialsTcpWithAnIpAndAPortOnly) {
   EXPECT_TRUE(a.can_dial(address("/ip6/2600::2/tcp/1")));
   for (const auto* text : {"/ip4/1.2.3.4/tcp/0", "/ip4/0.0.0.0/tcp/1", "/dns4/a.example/tcp/1",
-                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/ws"})
+                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/wss", "/ip4/1.2.3.4/tcp/0/ws"})
     EXPECT_FALSE(a.can_dial(address(text))) << text;
 }
 
