@@ -33,6 +33,7 @@ class KernelEnv final : public Env {
   Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
