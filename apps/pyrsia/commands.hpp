@@ -12,6 +12,8 @@ ExitCode run_node(Options options);
 ExitCode run_id(const Options& options);
 /// `status`
 ExitCode run_status(const Options& options);
+/// `addr`
+ExitCode run_addr(const Options& options);
 
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);

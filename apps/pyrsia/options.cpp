@@ -160,6 +160,8 @@ void read_files(const Settings& settings, Reader& reader, Options& options) {
     options.host.global_networks = networks->values;
   }
   options.external_ip = reader.text("external_ip").value_or("");
+  options.evidence_file = reader.text("record_evidence").value_or("");
+  if (const auto* words = settings.find("words")) options.words = words->values;
 }
 
 /// The original's precedence: probe > peer > listen-only > bootstrap URL.

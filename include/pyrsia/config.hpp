@@ -5,6 +5,7 @@
 #include <pyrsia/time.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ struct Config {
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
+  /// Gets all that the NAT verdict rests on, a line each, to be replayed later: see
+  /// docs/reachability.md. Lines have no newline. Empty: nothing is recorded.
+  std::function<void(const std::string& line)> evidence_sink;
   LogSink log;  ///< Empty: silence.
 };
 

@@ -176,7 +176,7 @@ TEST_F(ReachabilityTest, ReasonsSayWhoSaidWhatWhen) {
 
 TEST_F(ReachabilityTest, SymmetricNatIsNamedAsTheCause) {
   add(Status::dial_error);
-  tracker.set_port_mapping(PortMapping::endpoint_dependent);
+  tracker.take(NatMapping{false, false, PortMapping::endpoint_dependent, 2}, now);
   EXPECT_NE(tracker.report(now).reason.find("another port for each peer"), std::string::npos);
 }
 
