@@ -56,8 +56,9 @@ AddressClassifier make_classifier(const Config& config) {
 
 Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
-    if (!address.is_plain_tcp())
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
+    if (!address.is_plain_tcp() && !address.is_quic_v1())
+      return refuse(detail, "listen", address.to_string(),
+                    "is not /ip4|ip6/…/tcp/<port> or …/udp/<port>/quic-v1");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();

@@ -2,6 +2,7 @@
 
 #include "echo.hpp"
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <array>
@@ -126,6 +127,8 @@ Node::Node(Env& env, const Flags& flags)
       tasks_(env) {
   swarm_.add_transport(
       std::make_unique<transport::tcp::Transport>(env, key_, mux::yamux::Config()));
+  swarm_.add_transport(
+      std::make_unique<transport::quic::Transport>(env, key_, transport::quic::Config()));
   swarm_.add_observer(*this);
 }
 
