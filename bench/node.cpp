@@ -1,6 +1,7 @@
 #include "node.hpp"
 
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <malloc.h>
@@ -63,6 +64,11 @@ Node::Node(Env& environment)
       changed_(environment.executor()) {
   swarm_.add_transport(
       std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), mux::yamux::Config()));
+  transport::quic::Config quic;
+  quic.max_ready = quic.max_half_open = kNoLimit;
+  quic.retry_above_half_open = quic.retry_above_half_open_of_one_ip = kNoLimit;
+  swarm_.add_transport(
+      std::make_unique<transport::quic::Transport>(environment, swarm_.key(), quic));
 }
 
 void Node::start(bool is_server) {
