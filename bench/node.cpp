@@ -1,6 +1,7 @@
 #include "node.hpp"
 
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <malloc.h>
@@ -65,6 +66,11 @@ Node::Node(Env& environment, const std::string& security)
   config.securities.assign(1, security);
   swarm_.add_transport(
       std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), config));
+  transport::quic::Config quic;
+  quic.max_ready = quic.max_half_open = kNoLimit;
+  quic.retry_above_half_open = quic.retry_above_half_open_of_one_ip = kNoLimit;
+  swarm_.add_transport(
+      std::make_unique<transport::quic::Transport>(environment, swarm_.key(), quic));
 }
 
 void Node::start(bool is_server) {

@@ -59,8 +59,9 @@ Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
     const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
                               !address.has(Protocol::http_path) && address.ip();
-    if (!address.is_plain_tcp() && !is_websocket)
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>[/ws]");
+    if (!address.is_plain_tcp() && !is_websocket && !address.is_quic_v1())
+      return refuse(detail, "listen", address.to_string(),
+                    "is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();

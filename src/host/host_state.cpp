@@ -129,6 +129,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
   auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
+  auto over_udp = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config());
+  quic = over_udp.get();
+  swarm.add_transport(std::move(over_udp));
   swarm.add_observer(*this);
 }
 
@@ -142,8 +145,10 @@ Task<> Host::State::start(std::string* detail) {
   if (config.autonat.is_server) autonat_server.start();
   swarm.start();
   is_running = true;
+  std::optional<std::uint16_t> tcp_port;
   for (const auto& address : config.listen) {
-    const auto bound = swarm.listen(address);
+    const auto bound = listen(address, tcp_port);
+    if (bound && bound->is_plain_tcp()) tcp_port = bound->port();
     if (bound) continue;
     if (detail)
       *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
@@ -155,6 +160,16 @@ Task<> Host::State::start(std::string* detail) {
   tasks.spawn(keep_house());
   tasks.spawn(watch_network());
   co_return ok;
+}
+
+Result<Multiaddr> Host::State::listen(const Multiaddr& address,
+                                      std::optional<std::uint16_t> tcp_port) {
+  // One number for both kinds is easier to forward, if it is free.
+  if (address.is_quic_v1() && address.port() == 0 && tcp_port) {
+    auto bound = swarm.listen(address.with_port(*tcp_port));
+    if (bound) return bound;
+  }
+  return swarm.listen(address);
 }
 
 Task<> Host::State::stop() {
@@ -271,6 +286,8 @@ void Host::State::close_connections_of_lost_addresses() {
   for (const auto& connection : swarm.connections()) {
     const auto ip = connection.local.ip();
     // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
+    // QUIC moves: its next packet leaves from what address we have now.
+    if (connection.local.is_quic_v1()) continue;
     if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
   }
 }

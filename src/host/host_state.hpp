@@ -12,6 +12,7 @@
 #include "protocols/ping/pinger.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/swarm.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <pyrsia/host.hpp>
@@ -45,7 +46,8 @@ struct Host::State final : private swarm::Observer,
   Logger log;
   AddressClassifier classifier;
   EventQueue events;
-  transport::tcp::Transport* tcp = nullptr;  ///< The swarm's.
+  transport::tcp::Transport* tcp = nullptr;    ///< The swarm's.
+  transport::quic::Transport* quic = nullptr;  ///< The swarm's.
   swarm::Swarm swarm;
   host::ObservedAddresses observed;
   host::ReachabilityTracker reachability;
@@ -75,6 +77,8 @@ struct Host::State final : private swarm::Observer,
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
 
+  /// `tcp_port`: that of a TCP listener, if there is one.
+  Result<Multiaddr> listen(const Multiaddr& address, std::optional<std::uint16_t> tcp_port);
   void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.
   void addresses_changed();

@@ -2,6 +2,7 @@
 
 #include "echo.hpp"
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <array>
@@ -127,6 +128,8 @@ Node::Node(Env& env, const Flags& flags)
   transport::tcp::Config tcp_config;
   tcp_config.securities.assign(1, flags.security);
   swarm_.add_transport(std::make_unique<transport::tcp::Transport>(env, key_, tcp_config));
+  swarm_.add_transport(
+      std::make_unique<transport::quic::Transport>(env, key_, transport::quic::Config()));
   swarm_.add_observer(*this);
 }
 
