@@ -11,6 +11,11 @@ ExitCode run_id(const Options& options);
 /// `status`
 ExitCode run_status(const Options& options);
 
+/// `ping`
+ExitCode run_ping(const Options& options);
+/// `perf`
+ExitCode run_perf(const Options& options);
+
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);
 

@@ -44,6 +44,37 @@ autonat::ClientConfig client_config(const AutonatConfig& config) {
   return out;
 }
 
+autonat_v2::DialerConfig dialer_config(const AutonatV2Config& config) {
+  autonat_v2::DialerConfig out;
+  out.dial_timeout = config.dial_timeout;
+  return out;
+}
+
+autonat_v2::ServerConfig server_config(const AutonatV2Config& config) {
+  autonat_v2::ServerConfig out;
+  const auto data = config.dial_data_requests_per_minute;
+  out.throttle = {{std::chrono::minutes(1), config.requests_per_minute,
+                   config.requests_of_one_peer_per_minute, config.requests_of_one_ip_per_minute}};
+  out.dial_data_throttle = {{std::chrono::minutes(1), data, (data + 2) / 3, (data + 1) / 2}};
+  out.max_dial_wait = config.max_dial_wait;
+  return out;
+}
+
+autonat_v2::ClientConfig client_config(const AutonatV2Config& config) {
+  autonat_v2::ClientConfig out;
+  out.refresh_interval = config.refresh_interval;
+  out.probe_timeout = config.probe_timeout;
+  out.max_dial_data_bytes = config.max_dial_data_bytes;
+  return out;
+}
+
+autonat_v2::sibling::Config sibling_config(const Config& config) {
+  autonat_v2::sibling::Config out;
+  out.peers = config.siblings;
+  out.own_addresses = config.announce;
+  return out;
+}
+
 host::ReachabilityConfig reachability_config(const AutonatConfig& config) {
   host::ReachabilityConfig out;
   out.retry_interval = config.retry_interval;
@@ -97,6 +128,14 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       autonat_client(
           swarm, client_config(config.autonat), [this] { return addresses_of(candidates()); },
           *this, log.named("autonat")),
+      dial_backs(swarm, dialer_config(config.autonat_v2)),
+      siblings(swarm, sibling_config(config), dial_backs, log.named("siblings")),
+      autonat_v2_server(swarm, server_config(config.autonat_v2), dial_backs, siblings, *this,
+                        log.named("autonat2")),
+      autonat_v2_client(
+          swarm, client_config(config.autonat_v2), [this] { return addresses_of(candidates()); },
+          *this, log.named("autonat2")),
+      perf_server(swarm, {}),
       joiner(swarm, joiner_config(config),
              joins_by_documents(config)
                  ? &bootstrap_client.emplace(
@@ -125,7 +164,12 @@ Host::State::~State() {
 Task<> Host::State::start(std::string* detail) {
   pinger.start();
   identifier.start();
-  if (config.autonat.is_server) autonat_server.start();
+  if (config.autonat.is_server) {
+    autonat_server.start();
+    autonat_v2_server.start();
+    siblings.start();
+  }
+  if (config.serves_perf) perf_server.start();
   swarm.start();
   is_running = true;
   for (const auto& address : config.listen) {
@@ -137,6 +181,7 @@ Task<> Host::State::start(std::string* detail) {
   }
   on_listen_addresses_changed();
   autonat_client.start();
+  if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
   tasks.spawn(keep_house());
   co_return ok;
@@ -147,6 +192,8 @@ Task<> Host::State::stop() {
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
+  PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
+  PYRSIA_CO_TRY(co_await siblings.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
@@ -206,9 +253,9 @@ std::vector<PeerInfo> Host::State::peers() {
 void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
   if (swarm.connections_to(connection.peer).size() <= 1)
     events.push(PeerConnected{connection.peer, connection.remote});
-  // A connection from a server that we are asking is its dial-back: the answer says so better.
+  // While we ask servers this may be a dial-back: their answers say it better.
   if (connection.direction == swarm::Direction::inbound &&
-      !autonat_client.is_probing(connection.peer)) {
+      !autonat_client.is_probing(connection.peer) && !autonat_v2_client.is_expecting_dial_backs()) {
     reachability.add_inbound_connection(env.now());
     plan_probe();
   }
@@ -250,6 +297,7 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -270,11 +318,31 @@ void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   if (is_running) identifier.addresses_changed();
 }
 
+void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
+  // Evidence about the node as a whole, as an answer of v1 would be: that one of its addresses is
+  // reachable, or that the only one is not.
+  autonat::ProbeResult said{result.server,
+                            result.server_ip,
+                            autonat::Status::dial_refused,
+                            "AutoNAT v2: " + result.reason,
+                            {},
+                            result.asked};
+  if (result.verdict == Reachability::reachable) {
+    said.status = autonat::Status::ok;
+    said.address = result.address;
+  } else if (result.verdict == Reachability::unreachable && candidates().size() == 1) {
+    said.status = autonat::Status::dial_error;
+  }
+  if (said.status == autonat::Status::dial_refused) return;
+  on_probe_result(said);
+}
+
 void Host::State::addresses_changed() {
   reachability.set_port_mapping(observed.port_mapping(false));
   apply(reachability.set_candidates(candidates(), env.now()));
   if (!is_running) return;
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
   identifier.addresses_changed();
 }
 

@@ -7,7 +7,12 @@
 #include "host/reachability.hpp"
 #include "protocols/autonat/client.hpp"
 #include "protocols/autonat/server.hpp"
+#include "protocols/autonat_v2/client.hpp"
+#include "protocols/autonat_v2/dialer.hpp"
+#include "protocols/autonat_v2/server.hpp"
+#include "protocols/autonat_v2/sibling/siblings.hpp"
 #include "protocols/identify/identifier.hpp"
+#include "protocols/perf/server.hpp"
 #include "protocols/ping/pinger.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/swarm.hpp"
@@ -24,7 +29,8 @@ namespace pyrsia {
 /// them: who sees us where, which addresses are candidates, what the probes say of them.
 struct Host::State final : private swarm::Observer,
                            private identify::Observer,
-                           private autonat::Observer {
+                           private autonat::Observer,
+                           private autonat_v2::Observer {
   State(Env& env, const KeyPair& key, Config config);
   ~State() override;
 
@@ -50,6 +56,11 @@ struct Host::State final : private swarm::Observer,
   identify::Identifier identifier;
   autonat::Server autonat_server;
   autonat::Client autonat_client;
+  autonat_v2::Dialer dial_backs;
+  autonat_v2::sibling::Siblings siblings;
+  autonat_v2::Server autonat_v2_server;
+  autonat_v2::Client autonat_v2_client;
+  perf::Server perf_server;
   bootstrap::Metrics bootstrap_metrics;
   std::optional<bootstrap::Client> bootstrap_client;
   Joiner joiner;
@@ -67,6 +78,7 @@ struct Host::State final : private swarm::Observer,
   void on_inbound_probe(const InboundProbe& probe) override;
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
+  void on_address_result(const autonat_v2::AddressResult& result) override;
 
   void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.

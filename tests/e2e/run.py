@@ -15,10 +15,11 @@ import traceback
 import bad_input
 import cluster
 import commands
+import measuring
 
 TESTS = [
     function
-    for module in (commands, cluster, bad_input)
+    for module in (commands, cluster, bad_input, measuring)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

@@ -26,6 +26,9 @@ struct ClientConfig {
   Duration refresh_interval = std::chrono::minutes(5);
   /// The same server is not asked about the same address again within this, unless by probe().
   Duration throttle = std::chrono::minutes(2);
+  /// After so many refusals of an address in a row, by whomever, it rests. As go.
+  std::size_t max_refusals = 5;
+  Duration refusal_rest = std::chrono::minutes(10);
   Duration probe_timeout = std::chrono::seconds(20);     ///< One exchange, opening included.
   Duration dial_back_timeout = std::chrono::seconds(5);  ///< One dial-back stream, as a reader.
   Duration nonce_wait = std::chrono::seconds(5);         ///< After the answer, as go.
@@ -82,8 +85,8 @@ class Client final : private swarm::Observer {
   bool is_expecting_dial_backs() const { return probing_count_ > 0; }
   /// A connected peer serves AutoNAT v2.
   bool has_server() const;
-  /// We have sent something to this IP by another way than a connection of the swarm.
-  void add_contacted_ip(const IpAddress& ip);
+  /// We have sent something to this IP by another way than the swarm.
+  void add_contacted_ip(const IpAddress& ip) { contacted_.add(ip, env_.now()); }
 
   const ClientMetrics& metrics() const { return metrics_; }
 
@@ -92,39 +95,60 @@ class Client final : private swarm::Observer {
     int failures = 0;
     TimePoint not_before{};
     bool is_probing = false;
+    /// It has answered for another address than the first, as rust does: it is asked one by one.
+    bool is_picky = false;
     std::map<Multiaddr, TimePoint> asked;
   };
+  /// What we still want to know of one address.
+  struct Wish {
+    std::size_t count = 0;     ///< So many more servers are to be asked.
+    TimePoint triggered_at{};  ///< By probe(): who was asked before may be asked again.
+    std::size_t refusals = 0;  ///< In a row.
+    TimePoint rests_until{};
+  };
+  class Expecting;
   /// What one probe needs; the task's own copy.
   struct Probe {
-    PeerId server;
-    swarm::ConnectionId connection;
-    IpAddress server_ip;
+    swarm::ConnectionInfo server;
     DialRequest request;
     TimePoint begin;
   };
+  static constexpr std::size_t kMaxDialBackStreams = 64;
+  static constexpr std::size_t kMaxDialBackStreamsOfOnePeer = 4;
+  /// How long we know whom we have asked, to ask another the next time.
+  static constexpr Duration kMemory = std::chrono::minutes(15);
 
+  void on_dialing(const Multiaddr& address) override;
   void on_connected(const swarm::ConnectionInfo& connection) override;
   void on_disconnected(const swarm::ConnectionInfo& connection, Error reason) override;
 
   Task<> run();
   void tick();
-  bool ask_somebody(const Multiaddr& address, const std::vector<Multiaddr>& all);
-  TimePoint next_turn() const;
-  void start_probe(const swarm::ConnectionInfo& server, const Multiaddr& address,
-                   const std::vector<Multiaddr>& all);
-  Task<> probe_server(Probe probe);
-  Task<DialResponse> ask(Probe probe);
-  Task<> wait_for_nonce(std::uint64_t nonce);
-  void ended(const Probe& probe, AddressResult result);
-  AddressResult result_of(const Probe& probe, const Result<DialResponse>& response) const;
-  Task<> take_dial_back(swarm::IncomingStream incoming);
-
-  std::vector<Multiaddr> usable_addresses() const;
   void update_wanted(const std::vector<Multiaddr>& addresses);
+  TimePoint next_turn() const;
   /// A connection to a server that may be asked about `address` now; none if there is none.
   std::optional<swarm::ConnectionInfo> choose_server(const Multiaddr& address);
   bool is_server(const swarm::ConnectionInfo& connection) const;
   bool may_ask(const PeerId& peer, const Multiaddr& address) const;
+  void start_probe(const swarm::ConnectionInfo& connection, const Multiaddr& address,
+                   const std::vector<Multiaddr>& all);
+  std::uint64_t random_nonce();
+
+  Task<> probe_server(Probe probe);
+  Task<DialResponse> ask(Probe probe);
+  AddressResult result_of(const Probe& probe, const Result<DialResponse>& response,
+                          const ArrivedDialBack* dial_back) const;
+  Task<AddressResult> learn(Probe probe);
+  void ended(const Probe& probe, const AddressResult& result);
+  /// What the result says of the wishes that it came of.
+  void settle(const Multiaddr& first, const AddressResult& result, bool is_refusal);
+  void count(const AddressResult& result, bool is_refusal);
+  void report(const AddressResult& result);
+
+  Task<> take_dial_back(swarm::IncomingStream incoming);
+  bool is_known(const swarm::ConnectionInfo& dial_back) const;
+
+  std::vector<Multiaddr> usable_addresses() const;
   void forget_strangers();
   Duration back_off(int failures);
 
@@ -138,10 +162,9 @@ class Client final : private swarm::Observer {
   ContactedIps contacted_;
   DialBackInbox inbox_;
   std::map<PeerId, Server> servers_;
-  /// How many servers are still to be asked about each address.
-  std::map<Multiaddr, std::size_t> wanted_;
+  std::map<Multiaddr, Wish> wanted_;
   std::size_t probing_count_ = 0;
-  TimePoint next_probe_at_{};
+  TimePoint next_round_at_{};
   Event woken_;
   TaskGroup tasks_;
 };

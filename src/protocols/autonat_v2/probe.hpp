@@ -16,6 +16,8 @@ namespace pyrsia::autonat_v2 {
 
 /// How one request of ours ended. Exactly one for each server that was asked.
 struct AddressResult {
+  explicit AddressResult(PeerId who) : server(std::move(who)) {}
+
   PeerId server;
   std::optional<IpAddress> server_ip;  ///< Where we are connected to it.
   /// The one that the server tried, without /p2p. None if it tried none that we know of.
