@@ -1,3 +1,4 @@
+#include "base/in_words.hpp"
 #include "measuring.hpp"
 #include "protocols/perf/exchange.hpp"
 #include "runtime/event.hpp"
@@ -115,7 +116,7 @@ ExitCode run_client(Runtime& runtime, Host& host, const Options& options) {
   Measuring measuring(runtime.env(), host, options);
   const auto ended = runtime.run(measuring.run());
   if (measuring.is_done()) return ExitCode::success;
-  const auto why = ended ? std::string("interrupted") : ended.error().message();
+  const auto why = ended ? std::string("interrupted") : std::string(in_words(ended.error()));
   complain({ExitCode::unreachable, options.address->to_string() + ": " + why});
   return ExitCode::unreachable;
 }
@@ -140,8 +141,8 @@ ExitCode run_perf(const Options& given) {
   Runtime runtime;
   auto host = Host::make(runtime, *identity.key, std::move(config));
   if (!host) {
-    complain({ExitCode::usage,
-              fmt::format("{}: {}", options.address->to_string(), host.error().message())});
+    complain({ExitCode::usage, fmt::format("{}: {}", options.address->to_string(),
+                                           std::string(in_words(host.error())))});
     return ExitCode::usage;
   }
   if (options.is_perf_server) return run_server(runtime, **host);

@@ -1,3 +1,4 @@
+#include "base/in_words.hpp"
 #include "measuring.hpp"
 #include "runtime/env.hpp"
 
@@ -55,7 +56,7 @@ Task<> Pinging::run_started() {
   const auto connected = co_await connect_to(host_, *options_.address);
   if (!connected) {
     const auto text =
-        fmt::format("{}: {}", options_.address->to_string(), connected.error().message());
+        fmt::format("{}: {}", options_.address->to_string(), in_words(connected.error()));
     complain({ExitCode::unreachable, text});
     co_return ok;
   }
@@ -75,8 +76,8 @@ Task<> Pinging::ping_once(std::uint32_t number) {
   json::object line;
   line["number"] = number;
   if (!time) {
-    line["error"] = time.error().message();
-    if (!options_.is_json) fmt::print("{:>4}  {}\n", number, time.error().message());
+    line["error"] = std::string(in_words(time.error()));
+    if (!options_.is_json) fmt::print("{:>4}  {}\n", number, std::string(in_words(time.error())));
   } else {
     times_.push_back(*time);
     line["milliseconds"] = milliseconds(*time);
@@ -151,12 +152,12 @@ ExitCode run_ping(const Options& options) {
   Runtime runtime;
   auto host = Host::make(runtime, *identity.key, measuring_config());
   if (!host) {
-    complain({ExitCode::bad_config, host.error().message()});
+    complain({ExitCode::bad_config, std::string(in_words(host.error()))});
     return ExitCode::bad_config;
   }
   Pinging pinging(runtime.env(), **host, options);
   const auto ended = runtime.run(pinging.run(), [&](int) { pinging.ask_to_stop(); });
-  if (!ended) complain({ExitCode::unreachable, ended.error().message()});
+  if (!ended) complain({ExitCode::unreachable, std::string(in_words(ended.error()))});
   return pinging.exit_code();
 }
 

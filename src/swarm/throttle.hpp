@@ -1,6 +1,6 @@
 #pragma once
 
-#include "swarm/ip_group.hpp"
+#include "base/ip_group.hpp"
 
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/time.hpp>

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 
+import addresses
 import bad_input
 import cluster
 import commands
@@ -19,7 +20,7 @@ import measuring
 
 TESTS = [
     function
-    for module in (commands, cluster, bad_input, measuring)
+    for module in (commands, cluster, addresses, bad_input, measuring)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

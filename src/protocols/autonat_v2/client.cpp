@@ -100,9 +100,10 @@ bool Client::is_probing(const PeerId& peer) const {
   return at != servers_.end() && at->second.is_probing;
 }
 
-bool Client::has_server() const {
-  return std::ranges::any_of(swarm_.connections(),
-                             [&](const auto& each) { return is_server(each); });
+std::vector<swarm::ConnectionInfo> Client::servers() const {
+  auto out = swarm_.connections();
+  std::erase_if(out, [&](const swarm::ConnectionInfo& each) { return !is_server(each); });
+  return out;
 }
 
 void Client::on_dialing(const Multiaddr& address) {
@@ -373,7 +374,7 @@ Task<> Client::take_dial_back(swarm::IncomingStream incoming) {
     stream.reset(ResetCode::protocol_violation);
     co_return nonce.error();
   }
-  if (!inbox_.take(*nonce, {incoming.connection, is_known(incoming.connection)})) {
+  if (!inbox_.take(*nonce, {incoming.connection, has_contacted(incoming.connection)})) {
     metrics_.unknown_nonces.add();
     stream.reset();  // The stream only: who sends it may be a peer like any other.
     co_return ok;
@@ -383,12 +384,12 @@ Task<> Client::take_dial_back(swarm::IncomingStream incoming) {
   co_return co_await with_timeout(env_, config_.dial_back_timeout, std::move(confirming));
 }
 
-bool Client::is_known(const swarm::ConnectionInfo& dial_back) const {
-  const auto ip = dial_back.remote.ip();
+bool Client::has_contacted(const swarm::ConnectionInfo& connection) const {
+  const auto ip = connection.remote.ip();
   if (!ip || contacted_.contains(*ip, env_.now())) return true;
   return std::ranges::any_of(swarm_.connections(), [&](const swarm::ConnectionInfo& each) {
     const auto other = each.remote.is_relayed() ? std::nullopt : each.remote.ip();
-    return each.id != dial_back.id && other && other->unmapped() == ip->unmapped();
+    return each.id != connection.id && other && other->unmapped() == ip->unmapped();
   });
 }
 
