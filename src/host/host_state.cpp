@@ -435,15 +435,16 @@ void Host::State::servers_changed() {
 }
 
 void Host::State::feed(const host::ReachabilityInput& input) {
+  if (!is_running) return;  // That all connections end now says nothing about our addresses.
   const auto change = reachability.take(input, env.now());
   const auto address_changes = reachability.take_address_changes();
   // Time alone changes little, and mostly nothing: then it is not worth a line.
   const bool is_time = std::holds_alternative<host::TimePassed>(input);
   if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
-  if (is_running) plan_rounds();
+  plan_rounds();
   for (const auto& one : address_changes) events.push(one);
-  if (!address_changes.empty() && is_running) identifier.addresses_changed();
+  if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},
