@@ -56,6 +56,37 @@ autonat::ClientConfig client_config(const AutonatConfig& config) {
   return out;
 }
 
+autonat_v2::DialerConfig dialer_config(const AutonatV2Config& config) {
+  autonat_v2::DialerConfig out;
+  out.dial_timeout = config.dial_timeout;
+  return out;
+}
+
+autonat_v2::ServerConfig server_config(const AutonatV2Config& config) {
+  autonat_v2::ServerConfig out;
+  const auto data = config.dial_data_requests_per_minute;
+  out.throttle = {{std::chrono::minutes(1), config.requests_per_minute,
+                   config.requests_of_one_peer_per_minute, config.requests_of_one_ip_per_minute}};
+  out.dial_data_throttle = {{std::chrono::minutes(1), data, (data + 2) / 3, (data + 1) / 2}};
+  out.max_dial_wait = config.max_dial_wait;
+  return out;
+}
+
+autonat_v2::ClientConfig client_config(const AutonatV2Config& config) {
+  autonat_v2::ClientConfig out;
+  out.refresh_interval = config.refresh_interval;
+  out.probe_timeout = config.probe_timeout;
+  out.max_dial_data_bytes = config.max_dial_data_bytes;
+  return out;
+}
+
+autonat_v2::sibling::Config sibling_config(const Config& config) {
+  autonat_v2::sibling::Config out;
+  out.peers = config.siblings;
+  out.own_addresses = config.announce;
+  return out;
+}
+
 host::ReachabilityConfig reachability_config(const AutonatConfig& config) {
   host::ReachabilityConfig out;
   out.retry_interval = config.retry_interval;
@@ -109,6 +140,14 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       autonat_client(
           swarm, client_config(config.autonat), [this] { return addresses_of(candidates()); },
           *this, log.named("autonat")),
+      dial_backs(swarm, dialer_config(config.autonat_v2)),
+      siblings(swarm, sibling_config(config), dial_backs, log.named("siblings")),
+      autonat_v2_server(swarm, server_config(config.autonat_v2), dial_backs, siblings, *this,
+                        log.named("autonat2")),
+      autonat_v2_client(
+          swarm, client_config(config.autonat_v2), [this] { return addresses_of(candidates()); },
+          *this, log.named("autonat2")),
+      perf_server(swarm, {}),
       joiner(swarm, joiner_config(config),
              joins_by_documents(config)
                  ? &bootstrap_client.emplace(
@@ -142,7 +181,12 @@ Host::State::~State() {
 Task<> Host::State::start(std::string* detail) {
   pinger.start();
   identifier.start();
-  if (config.autonat.is_server) autonat_server.start();
+  if (config.autonat.is_server) {
+    autonat_server.start();
+    autonat_v2_server.start();
+    siblings.start();
+  }
+  if (config.serves_perf) perf_server.start();
   swarm.start();
   is_running = true;
   std::optional<std::uint16_t> tcp_port;
@@ -156,6 +200,7 @@ Task<> Host::State::start(std::string* detail) {
   }
   on_listen_addresses_changed();
   autonat_client.start();
+  if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
   tasks.spawn(keep_house());
   tasks.spawn(watch_network());
@@ -177,6 +222,8 @@ Task<> Host::State::stop() {
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
+  PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
+  PYRSIA_CO_TRY(co_await siblings.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
@@ -252,16 +299,21 @@ std::vector<PeerInfo> Host::State::peers() {
 void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
   if (swarm.connections_to(connection.peer).size() <= 1)
     events.push(PeerConnected{connection.peer, connection.remote});
-  // A connection from a server that we are asking is its dial-back: the answer says so better.
+  // While we ask servers this may be a dial-back: their answers say it better.
   if (connection.direction == swarm::Direction::inbound &&
-      !autonat_client.is_probing(connection.peer)) {
+      !autonat_client.is_probing(connection.peer) && !autonat_v2_client.is_expecting_dial_backs()) {
     reachability.add_inbound_connection(env.now());
     plan_probe();
+    const auto ip = connection.remote.ip();
+    if (ip && classifier.is_usable_by_others(connection.remote) &&
+        !autonat_v2_client.has_contacted(connection))
+      feed(host::StrangerConnected{*ip, connection.local});
   }
 }
 
 void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
   if (observed.remove(connection.id)) addresses_changed();
+  servers_changed();
   if (is_connected && !joiner.is_joined()) {
     is_connected = false;
     reachability.set_connected(false);
@@ -298,6 +350,8 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
+  servers_changed();
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -318,11 +372,25 @@ void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   if (is_running) identifier.addresses_changed();
 }
 
+void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
+  using Outcome = host::DialBack::Outcome;
+  host::DialBack told{result.server, result.server_ip, {}, {}, {}, true, result.reason};
+  told.address = result.address ? *result.address : result.asked.front();
+  if (result.verdict == Reachability::reachable) told.outcome = Outcome::reached;
+  if (result.verdict == Reachability::unreachable) told.outcome = Outcome::not_reached;
+  if (told.outcome == Outcome::reached) {
+    told.dialed_from = result.dialed_from;
+    told.is_from_known_ip = result.is_from_known_ip;
+  }
+  feed(told);
+}
+
 void Host::State::addresses_changed() {
   feed_nat_mappings();
   feed(host::Candidates{candidates()});
   if (!is_running) return;
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
   identifier.addresses_changed();
 }
 
@@ -357,15 +425,43 @@ void Host::State::plan_probe() {
   autonat_client.probe_at(*next);
 }
 
+void Host::State::plan_rounds() {
+  if (const auto round = reachability.next_round(); round && round != planned_round) {
+    planned_round = round;
+    autonat_v2_client.probe_at(*round);
+  }
+  const auto waists = reachability.take_doubted();
+  if (waists.empty()) return;
+  std::vector<Multiaddr> doubted;
+  for (const auto& candidate : candidates())
+    if (std::ranges::find(waists, host::thin_waist(candidate.address)) != waists.end())
+      doubted.push_back(candidate.address);
+  autonat_v2_client.probe(doubted);
+}
+
+void Host::State::servers_changed() {
+  host::KnownServers now;
+  for (const auto& connection : autonat_v2_client.servers())
+    if (const auto ip = connection.remote.ip()) now.networks.push_back(host::witness_network(*ip));
+  std::ranges::sort(now.networks);
+  const auto same = std::ranges::unique(now.networks);
+  now.networks.erase(same.begin(), same.end());
+  if (now == told_servers) return;
+  told_servers = now;
+  feed(now);
+}
+
 void Host::State::feed(const host::ReachabilityInput& input) {
+  if (!is_running) return;  // That all connections end now says nothing about our addresses.
   const auto change = reachability.take(input, env.now());
   const auto address_changes = reachability.take_address_changes();
   // Time alone changes little, and mostly nothing: then it is not worth a line.
   const bool is_time = std::holds_alternative<host::TimePassed>(input);
   if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
+  plan_rounds();
   for (const auto& one : address_changes) events.push(one);
-  if (!address_changes.empty() && is_running) identifier.addresses_changed();
+  if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},

@@ -8,7 +8,12 @@
 #include "host/wake_detector.hpp"
 #include "protocols/autonat/client.hpp"
 #include "protocols/autonat/server.hpp"
+#include "protocols/autonat_v2/client.hpp"
+#include "protocols/autonat_v2/dialer.hpp"
+#include "protocols/autonat_v2/server.hpp"
+#include "protocols/autonat_v2/sibling/siblings.hpp"
 #include "protocols/identify/identifier.hpp"
+#include "protocols/perf/server.hpp"
 #include "protocols/ping/pinger.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/swarm.hpp"
@@ -26,7 +31,8 @@ namespace pyrsia {
 /// them: who sees us where, which addresses are candidates, what the probes say of them.
 struct Host::State final : private swarm::Observer,
                            private identify::Observer,
-                           private autonat::Observer {
+                           private autonat::Observer,
+                           private autonat_v2::Observer {
   State(Env& env, const KeyPair& key, Config config);
   ~State() override;
 
@@ -55,6 +61,11 @@ struct Host::State final : private swarm::Observer,
   identify::Identifier identifier;
   autonat::Server autonat_server;
   autonat::Client autonat_client;
+  autonat_v2::Dialer dial_backs;
+  autonat_v2::sibling::Siblings siblings;
+  autonat_v2::Server autonat_v2_server;
+  autonat_v2::Client autonat_v2_client;
+  perf::Server perf_server;
   bootstrap::Metrics bootstrap_metrics;
   std::optional<bootstrap::Client> bootstrap_client;
   Joiner joiner;
@@ -62,6 +73,8 @@ struct Host::State final : private swarm::Observer,
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
   std::optional<TimePoint> planned_probe;  ///< What the client was told last.
+  std::optional<TimePoint> planned_round;  ///< The same of AutoNAT v2.
+  host::KnownServers told_servers;
   std::map<std::pair<bool, bool>, host::NatMapping> told_mappings;  ///< By is_v6, is_udp.
   std::vector<host::MappingChanged> port_mappings;                  ///< Those that are there.
   host::WakeDetector wake_detector;
@@ -76,6 +89,7 @@ struct Host::State final : private swarm::Observer,
   void on_inbound_probe(const InboundProbe& probe) override;
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
+  void on_address_result(const autonat_v2::AddressResult& result) override;
 
   /// `tcp_port`: that of a TCP listener, if there is one.
   Result<Multiaddr> listen(const Multiaddr& address, std::optional<std::uint16_t> tcp_port);
@@ -92,6 +106,10 @@ struct Host::State final : private swarm::Observer,
   Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
+  /// The same for AutoNAT v2.
+  void plan_rounds();
+  /// The AutoNAT v2 servers that we are connected to may be others than before.
+  void servers_changed();
   Task<> keep_house();
 };
 

@@ -79,6 +79,12 @@ class HostTest : public testing::Test {
     config.peers = {addr("/ip4/5.6.7.1/tcp/44000").with_peer(key_of(1).peer_id())};
     return config;
   }
+  /// One server of AutoNAT v2 alone makes no verdict sure; of v1 it does, by the original's rule.
+  static Config joining_by_v1() {
+    auto config = joining();
+    config.autonat_v2.is_client = false;
+    return config;
+  }
   Peer& add(const std::string& ip, std::uint8_t number, Config config, sim::SimNat* nat = nullptr) {
     auto& machine = net_.add_host({.name = ip, .addresses = {ip}, .behind = nat});
     auto& peer = *peers_.emplace_back(std::make_unique<Peer>(machine, number, std::move(config)));
@@ -124,7 +130,7 @@ TEST_F(HostTest, APortInUseIsNamedAndNothingIsLeftRunning) {
 
 TEST_F(HostTest, ItIsPublicAfterOneRoundAndGrowsSureOfIt) {
   add_boot();
-  auto& node = add("1.2.3.4", 2, joining());
+  auto& node = add("1.2.3.4", 2, joining_by_v1());
   world_.run_for(1s);
   EXPECT_EQ(node.host().nat().status, Reachability::reachable);
   world_.run_for(35s);
@@ -157,10 +163,14 @@ TEST_F(HostTest, EventsTellTheStoryInOrder) {
   ASSERT_FALSE(node.events.empty());
   EXPECT_TRUE(std::holds_alternative<Listening>(node.events.front()));
   const auto probes = node.of<OutboundProbe>();
-  ASSERT_GE(probes.size(), 2U);
+  // One by AutoNAT v1 and one by v2, side by side.
+  ASSERT_GE(probes.size(), 4U);
   EXPECT_EQ(probes[0].stage, OutboundProbe::Stage::request);
-  EXPECT_EQ(probes[1].stage, OutboundProbe::Stage::response);
-  EXPECT_EQ(probes[1].address, addr("/ip4/1.2.3.4/tcp/44000"));
+  EXPECT_EQ(probes[1].stage, OutboundProbe::Stage::request);
+  for (const auto i : {2U, 3U}) {
+    EXPECT_EQ(probes[i].stage, OutboundProbe::Stage::response);
+    EXPECT_EQ(probes[i].address, addr("/ip4/1.2.3.4/tcp/44000"));
+  }
   const auto changes = node.of<StatusChanged>();
   ASSERT_EQ(changes.size(), 1U);
   EXPECT_EQ(changes[0].old_status, Reachability::unknown);
@@ -193,7 +203,8 @@ TEST_F(HostTest, ListenOnlyDialsNobodyButWhoAsksForIt) {
   EXPECT_EQ(boot.host().counters()["pyrsia_swarm_dials_total"], 0U);
   add("1.2.3.4", 2, joining());
   world_.run_for(1s);
-  EXPECT_EQ(boot.host().counters()["pyrsia_swarm_dials_total"], 1U);  // The dial-back.
+  // The dial-backs of AutoNAT v1 and v2.
+  EXPECT_EQ(boot.host().counters()["pyrsia_swarm_dials_total"], 2U);
 }
 
 TEST_F(HostTest, OnlyWhatOthersCanUseIsACandidate) {
@@ -212,7 +223,7 @@ TEST_F(HostTest, OnlyWhatOthersCanUseIsACandidate) {
 
 TEST_F(HostTest, ANewIpIsProbedAtOnceAndTheOldVerdictIsGone) {
   auto& boot = add_boot();
-  auto& node = add("1.2.3.4", 2, joining());
+  auto& node = add("1.2.3.4", 2, joining_by_v1());
   world_.run_for(60s);
   ASSERT_EQ(node.host().nat().confidence, 3);
   node.machine().set_addresses({"1.2.9.9"});
@@ -230,7 +241,7 @@ TEST_F(HostTest, ANewIpIsProbedAtOnceAndTheOldVerdictIsGone) {
 TEST_F(HostTest, AnInboundConnectionHastensTheProbeOfAPrivateNode) {
   add_boot();
   auto& nat = add_nat("9.9.9.9");
-  auto& node = add("192.168.1.2", 2, joining(), &nat);
+  auto& node = add("192.168.1.2", 2, joining_by_v1(), &nat);
   auto& other = add("192.168.1.3", 3, listening(), &nat);
   world_.run_for(2min);
   ASSERT_EQ(node.host().nat().status, Reachability::unreachable);

@@ -112,10 +112,12 @@ class Dialer::Outcome {
   TimePoint start_;
 };
 
-Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners)
+Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners,
+               Notifier& notifier)
     : shared_(shared),
       connections_(connections),
       listeners_(listeners),
+      notifier_(notifier),
       udp_(shared.config.black_holes),
       ipv6_(shared.config.black_holes),
       drivers_(shared.env) {}
@@ -270,6 +272,7 @@ Task<> Dialer::resolve_name(Job& job, Multiaddr address) {
 Task<> Dialer::dial(Job& job, Multiaddr address) {
   const DialSlot slot(*this);
   shared_.metrics.dials.add();
+  notifier_.dialing(address);
   transport::DialOptions options;
   options.use_new_port = job.request.use_new_port;
   options.on_connected = [this, &job, address] {

@@ -25,7 +25,7 @@ namespace pyrsia::swarm {
 class Dialer {
  public:
   /// All must outlive it.
-  Dialer(Shared& shared, Connections& connections, const Listeners& listeners);
+  Dialer(Shared& shared, Connections& connections, const Listeners& listeners, Notifier& notifier);
   ~Dialer();
 
   /// As Swarm::connect(), but without a look at the connections that are there.
@@ -61,6 +61,7 @@ class Dialer {
   Shared& shared_;
   Connections& connections_;
   const Listeners& listeners_;
+  Notifier& notifier_;
   DialBackoff backoff_;
   BlackHoleDetector udp_;
   BlackHoleDetector ipv6_;
