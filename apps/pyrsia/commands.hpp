@@ -13,6 +13,11 @@ ExitCode run_status(const Options& options);
 /// `addr`
 ExitCode run_addr(const Options& options);
 
+/// `ping`
+ExitCode run_ping(const Options& options);
+/// `perf`
+ExitCode run_perf(const Options& options);
+
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);
 

@@ -5,7 +5,9 @@ namespace pyrsia::app {
 /// What the program tells the shell. The numbers from 64 on are those of sysexits.h.
 enum class ExitCode {
   success = 0,
-  unreachable = 20,       ///< status: others cannot connect to the node.
+  relayed = 10,           ///< ping: the peer answers, but over a relay only.
+  degraded = 11,          ///< ping: some answers are missing.
+  unreachable = 20,       ///< status: others cannot connect to the node. ping, perf: no answer.
   bootstrap_failed = 30,  ///< node --once: no boot server could be reached.
   usage = 64,             ///< A flag, or a value given by one, is wrong.
   not_running = 69,       ///< status: no daemon answers.

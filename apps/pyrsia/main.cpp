@@ -39,6 +39,8 @@ ExitCode run(int argc, char** argv) {
     case Command::id: return run_id(options);
     case Command::status: return run_status(options);
     case Command::addr: return run_addr(options);
+    case Command::ping: return run_ping(options);
+    case Command::perf: return run_perf(options);
   }
   return ExitCode::usage;
 }

@@ -22,7 +22,7 @@ struct Setting {
   std::string_view key;
   std::string_view flags;
   Kind kind;
-  std::string_view commands;  ///< First letters.
+  std::string_view commands;  ///< Letters of letter().
   std::string_view value;     ///< What stands for its value in the help.
   std::string_view help;
 };
@@ -53,11 +53,24 @@ constexpr std::array kSettings{
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",
             "Status URL of another boot server of the cluster; repeatable"},
-    Setting{"key", "--key", Kind::text, "nbi", "FILE",
-            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser]"},
+    Setting{"sibling", "--sibling", Kind::list, "b", "ADDR",
+            "Boot server (.../p2p/<id>) at another IP that dials back for us, and we for it; "
+            "repeatable"},
+    Setting{"address", "address", Kind::text, "gf", "ADDR", "Whom: .../p2p/<id>"},
+    Setting{"count", "-c,--count", Kind::text, "g", "N", "How many times [5]"},
+    Setting{"run_server", "--run-server", Kind::on_off, "f", "", "Serve others, until stopped"},
+    Setting{"server_address", "--server-address", Kind::text, "f", "IP:PORT",
+            "Where the server listens, or which one to ask, instead of ADDR"},
+    Setting{"transport", "--transport", Kind::text, "f", "NAME",
+            "With --server-address: tcp or quic-v1 [tcp]"},
+    Setting{"upload_bytes", "--upload-bytes", Kind::text, "f", "N", "Send so many bytes [0]"},
+    Setting{"download_bytes", "--download-bytes", Kind::text, "f", "N",
+            "Then have so many sent back [0]"},
+    Setting{"key", "--key", Kind::text, "nbigf", "FILE",
+            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser; ping, perf: a new key]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
-    Setting{"config", "--config", Kind::text, "nbisa", "FILE", "Configuration file (TOML)"},
+    Setting{"config", "--config", Kind::text, "nbisgfa", "FILE", "Configuration file (TOML)"},
     Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
             "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
@@ -67,7 +80,7 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbisa", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbisga", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -78,8 +91,8 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node, Command::boot, Command::id, Command::status,
-                               Command::addr};
+constexpr std::array kCommands{Command::node, Command::boot,   Command::id,  Command::ping,
+                               Command::perf, Command::status, Command::addr};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -132,8 +145,39 @@ Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not kn
 explain: what kind of address it is, who can reach it, and if the node on this machine has it:
 what it thinks of it, why, and what to do. Exit code as of status; 0 without a node.
 replay: tells the recording of `pyrsia node --record-evidence` to the state machine again.)";
+    case Command::ping:
+      return R"(Examples:
+  pyrsia ping /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --count 100 --json /dns4/boot.example.org/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --key pyrsia/p2p_keypair.ser /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+
+Connects, and measures round trips, one a second. Exit code: 0 all answered, 10 over a relay
+only, 11 some answers are missing, 20 no answer.)";
+    case Command::perf:
+      return R"(Examples:
+  pyrsia perf --run-server --server-address 0.0.0.0:4001
+  pyrsia perf --server-address 198.51.100.7:4001 --upload-bytes 1000000000
+  pyrsia perf --download-bytes 1000000000 /ip4/198.51.100.7/tcp/4001/p2p/12D3KooW...
+
+Measures throughput by /perf/1.0.0. Prints what the libp2p perf harness reads: a JSON line
+each second, and one at the end. Exit code: 0, or 20 if the run failed. A server has the
+fixed key of the harness unless --key is given, and serves whoever comes.)";
   }
   return "";
+}
+
+/// What stands for a command in Setting::commands.
+char letter(Command command) {
+  switch (command) {
+    case Command::node: return 'n';
+    case Command::boot: return 'b';
+    case Command::id: return 'i';
+    case Command::status: return 's';
+    case Command::ping: return 'g';
+    case Command::perf: return 'f';
+    case Command::addr: return 'a';
+  }
+  return ' ';
 }
 
 std::string variable_name(const Setting& setting) {
@@ -144,12 +188,12 @@ std::string variable_name(const Setting& setting) {
 }
 
 std::string_view long_flag(const Setting& setting) {
-  if (setting.kind == Kind::words) return setting.flags;
-  return setting.flags.substr(setting.flags.find("--"));
+  const auto begin = setting.flags.find("--");
+  return begin == setting.flags.npos ? setting.flags : setting.flags.substr(begin);
 }
 
 bool has(const Setting& setting, Command command) {
-  return setting.commands.find(name(command).front()) != std::string_view::npos;
+  return setting.commands.find(letter(command)) != std::string_view::npos;
 }
 
 std::string trimmed(std::string_view text) {
@@ -311,6 +355,8 @@ std::string_view name(Command command) {
     case Command::id: return "id";
     case Command::status: return "status";
     case Command::addr: return "addr";
+    case Command::ping: return "ping";
+    case Command::perf: return "perf";
   }
   return "";
 }
@@ -333,8 +379,13 @@ CommandLine read_settings(int argc, const char* const* argv,
   app.require_subcommand(1);
   std::array<Flags, kCommands.size()> flags;
   std::array<CLI::App*, kCommands.size()> subs{};
-  constexpr std::array kOneLine{"Run a node", "Run a boot server", "Print or make the identity",
-                                "Ask the node on this machine", "Explain an address"};
+  constexpr std::array kOneLine{"Run a node",
+                                "Run a boot server",
+                                "Print or make the identity",
+                                "Measure round trips to a peer",
+                                "Measure throughput to a peer",
+                                "Ask the node on this machine",
+                                "Explain an address"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
     add_flags(*subs[i], kCommands[i], flags[i]);

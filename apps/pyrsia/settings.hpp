@@ -13,7 +13,7 @@
 
 namespace pyrsia::app {
 
-enum class Command { node, boot, id, status, addr };
+enum class Command { node, boot, id, status, ping, perf, addr };
 
 std::string_view name(Command command);
 

@@ -2,9 +2,58 @@
 
 namespace pyrsia {
 
+namespace {
+
+/// Where a counter goes.
+using Add = std::function<void(const char* name, const Counter& counter)>;
+
+void add_autonat_v2(const Add& add, const autonat_v2::ServerMetrics& s,
+                    const autonat_v2::ClientMetrics& c) {
+  add("autonat_v2_server_requests", s.requests);
+  add("autonat_v2_server_rejected", s.rejected);
+  add("autonat_v2_server_refused", s.refused);
+  add("autonat_v2_server_malformed", s.malformed);
+  add("autonat_v2_server_dial_data_asked", s.dial_data_asked);
+  add("autonat_v2_server_dial_data_failed", s.dial_data_failed);
+  add("autonat_v2_server_reached", s.reached);
+  add("autonat_v2_server_not_reached", s.not_reached);
+  add("autonat_v2_server_dial_back_errors", s.dial_back_errors);
+  add("autonat_v2_server_failed", s.failed);
+  add("autonat_v2_server_dials_by_sibling", s.dials_by_sibling);
+  add("autonat_v2_server_dials_by_us", s.dials_by_us);
+  add("autonat_v2_server_dials_without_sibling", s.dials_without_sibling);
+  add("autonat_v2_client_probes", c.probes);
+  add("autonat_v2_client_reachable", c.reachable);
+  add("autonat_v2_client_unreachable", c.unreachable);
+  add("autonat_v2_client_refused", c.refused);
+  add("autonat_v2_client_unproven", c.unproven);
+  add("autonat_v2_client_failed", c.failed);
+  add("autonat_v2_client_dial_data_bytes", c.dial_data_bytes);
+  add("autonat_v2_client_dial_backs", c.dial_backs);
+  add("autonat_v2_client_unknown_nonces", c.unknown_nonces);
+}
+
+void add_siblings(const Add& add, const autonat_v2::sibling::Metrics& m) {
+  add("siblings_asked", m.asked);
+  add("siblings_helped", m.helped);
+  add("siblings_rejected", m.rejected);
+  add("siblings_known_clients", m.known_clients);
+  add("siblings_requests", m.requests);
+  add("siblings_failed", m.failed);
+}
+
+void add_perf(const Add& add, const perf::ServerMetrics& m) {
+  add("perf_runs", m.runs);
+  add("perf_failed", m.failed);
+  add("perf_received_bytes", m.received_bytes);
+  add("perf_sent_bytes", m.sent_bytes);
+}
+
+}  // namespace
+
 std::map<std::string, std::uint64_t> Host::State::counters() const {
   std::map<std::string, std::uint64_t> out;
-  const auto add = [&out](const char* name, const Counter& counter) {
+  const Add add = [&out](const char* name, const Counter& counter) {
     out.emplace(std::string("pyrsia_") + name + "_total", counter.value());
   };
   const auto& s = swarm.metrics();
@@ -53,6 +102,9 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("autonat_client_failed", c.failed);
   add("autonat_client_no_server", c.no_server);
   add("autonat_client_no_address", c.no_address);
+  add_autonat_v2(add, autonat_v2_server.metrics(), autonat_v2_client.metrics());
+  add_siblings(add, siblings.metrics());
+  add_perf(add, perf_server.metrics());
   add("bootstrap_fetches", bootstrap_metrics.fetches);
   add("bootstrap_failures", bootstrap_metrics.failures);
   add("bootstrap_skipped_entries", bootstrap_metrics.skipped_entries);

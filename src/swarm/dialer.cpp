@@ -91,8 +91,13 @@ class Dialer::DialSlot {
   Dialer& dialer_;
 };
 
-Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners)
-    : shared_(shared), connections_(connections), listeners_(listeners), drivers_(shared.env) {}
+Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners,
+               Notifier& notifier)
+    : shared_(shared),
+      connections_(connections),
+      listeners_(listeners),
+      notifier_(notifier),
+      drivers_(shared.env) {}
 
 Dialer::~Dialer() = default;
 
@@ -231,6 +236,7 @@ Task<> Dialer::resolve_name(Job& job, Multiaddr address) {
 Task<> Dialer::dial(Job& job, Multiaddr address) {
   const DialSlot slot(*this);
   shared_.metrics.dials.add();
+  notifier_.dialing(address);
   transport::DialOptions options;
   options.use_new_port = job.request.use_new_port;
   auto dialing = transport_for(address)->dial(address, job.request.peer, options);

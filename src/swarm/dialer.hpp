@@ -24,7 +24,7 @@ namespace pyrsia::swarm {
 class Dialer {
  public:
   /// All must outlive it.
-  Dialer(Shared& shared, Connections& connections, const Listeners& listeners);
+  Dialer(Shared& shared, Connections& connections, const Listeners& listeners, Notifier& notifier);
   ~Dialer();
 
   /// As Swarm::connect(), but without a look at the connections that are there.
@@ -56,6 +56,7 @@ class Dialer {
   Shared& shared_;
   Connections& connections_;
   const Listeners& listeners_;
+  Notifier& notifier_;
   DialBackoff backoff_;
   std::list<std::unique_ptr<Job>> jobs_;
   std::size_t running_ = 0;  // Addresses being dialed, all jobs.

@@ -13,7 +13,7 @@ def test_version_and_help(program):
     with directory() as cwd:
         version = run(program, "--version", cwd=cwd)
         expect(version.returncode == 0 and version.stdout.startswith("pyrsia "), version.stdout)
-        for args in ([], ["node"], ["boot"], ["id"], ["status"]):
+        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"]):
             text = run(program, *args, "--help", cwd=cwd)
             examples = [line for line in text.stdout.splitlines()[:6] if "pyrsia " in line]
             expect(text.returncode == 0 and len(examples) >= 3, text.stdout)
