@@ -77,12 +77,12 @@ struct Config {
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
+  /// Gets all that the NAT verdict rests on, a line each without a newline, to be replayed later:
+  /// see docs/adr/0022-evidence-as-lines.md. Empty: nothing is recorded.
+  std::function<void(const std::string& line)> evidence_sink;
   AutonatV2Config autonat_v2;
   /// Serve /perf/1.0.0, which costs as much as others want it to: for measurements.
   bool serves_perf = false;
-  /// Gets all that the NAT verdict rests on, a line each, to be replayed later: see
-  /// docs/reachability.md. Lines have no newline. Empty: nothing is recorded.
-  std::function<void(const std::string& line)> evidence_sink;
   LogSink log;  ///< Empty: silence.
 };
 

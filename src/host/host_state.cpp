@@ -3,6 +3,7 @@
 #include "host/reachability_record.hpp"
 #include "host/scope.hpp"
 #include "host/thin_waist.hpp"
+#include "protocols/autonat_v2/exchange.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +14,9 @@ namespace {
 /// How often old evidence is let go.
 constexpr Duration kHouseInterval = std::chrono::seconds(1);
 /// What changes within this is one change of the network.
-constexpr Duration kNetworkDebounce = std::chrono::milliseconds(200);
+constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
+/// How long it takes at most until those are connected that can be.
+constexpr Duration kStart = std::chrono::seconds(10);
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
@@ -190,6 +193,7 @@ Task<> Host::State::start(std::string* detail) {
   swarm.start();
   is_running = true;
   std::optional<std::uint16_t> tcp_port;
+  started_at = env.now();
   for (const auto& address : config.listen) {
     const auto bound = listen(address, tcp_port);
     if (bound && bound->is_plain_tcp()) tcp_port = bound->port();
@@ -304,16 +308,16 @@ void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
       !autonat_client.is_probing(connection.peer) && !autonat_v2_client.is_expecting_dial_backs()) {
     reachability.add_inbound_connection(env.now());
     plan_probe();
-    const auto ip = connection.remote.ip();
-    if (ip && classifier.is_usable_by_others(connection.remote) &&
-        !autonat_v2_client.has_contacted(connection))
-      feed(host::StrangerConnected{*ip, connection.local});
   }
+  const auto remote_ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+  const bool is_stranger = connection.direction == swarm::Direction::inbound && remote_ip &&
+                           classifier.is_usable_by_others(*remote_ip) &&
+                           !autonat_v2_client.has_contacted(connection);
+  if (is_stranger) feed(host::StrangerConnected{*remote_ip, connection.local});
 }
 
 void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
   if (observed.remove(connection.id)) addresses_changed();
-  servers_changed();
   if (is_connected && !joiner.is_joined()) {
     is_connected = false;
     reachability.set_connected(false);
@@ -339,8 +343,9 @@ void Host::State::close_connections_of_lost_addresses() {
     const auto ip = connection.local.ip();
     // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
     // QUIC moves: its next packet leaves from what address we have now.
-    if (connection.local.is_quic_v1()) continue;
-    if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
+    if (!ip || ip->is_loopback() || connection.local.is_quic_v1() || ours.contains(*ip)) continue;
+    observed.remove(connection.id);
+    swarm.close_connection(connection.id);
   }
 }
 
@@ -349,9 +354,10 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
   const bool is_new = info.observed &&
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
+  feed_servers();
+  choose_version();
   autonat_client.reconsider();
   autonat_v2_client.reconsider();
-  servers_changed();
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -373,16 +379,55 @@ void Host::State::on_probe_result(const autonat::ProbeResult& result) {
 }
 
 void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
-  using Outcome = host::DialBack::Outcome;
-  host::DialBack told{result.server, result.server_ip, {}, {}, {}, true, result.reason};
-  told.address = result.address ? *result.address : result.asked.front();
-  if (result.verdict == Reachability::reachable) told.outcome = Outcome::reached;
-  if (result.verdict == Reachability::unreachable) told.outcome = Outcome::not_reached;
-  if (told.outcome == Outcome::reached) {
-    told.dialed_from = result.dialed_from;
-    told.is_from_known_ip = result.is_from_known_ip;
+  host::DialBack said{result.server, result.server_ip, {}, {}, {}, true, {}};
+  said.outcome = host::DialBack::Outcome::no_evidence;
+  said.text = result.reason;
+  if (result.address) said.address = *result.address;
+  if (result.address && result.verdict == Reachability::unreachable)
+    said.outcome = host::DialBack::Outcome::not_reached;
+  if (result.address && result.verdict == Reachability::reachable) {
+    said.outcome = host::DialBack::Outcome::reached;
+    said.dialed_from = result.dialed_from;
+    said.is_from_known_ip = result.is_from_known_ip || !result.dialed_from;
   }
-  feed(told);
+  feed_servers();
+  feed(said);
+}
+
+/// The networks that AutoNAT v2 servers are in. At the start also those of boot peers that are only
+/// being dialed: the first server that is there shall not be taken for the only one.
+void Host::State::feed_servers() {
+  std::set<std::string> networks;
+  for (const auto& connection : swarm.connections()) {
+    const auto ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+    if (ip && swarm.peer_store().supports(connection.peer, autonat_v2::kDialRequestProtocol))
+      networks.insert(host::witness_network(*ip));
+  }
+  if (env.now() - started_at < kStart) {
+    for (const auto& address : joiner.boot_addresses()) {
+      const auto ip = address.ip();
+      if (ip && !swarm.is_connected(*address.peer_id()))
+        networks.insert(host::witness_network(*ip));
+    }
+  }
+  constexpr std::size_t kMostNetworks = 64;
+  host::KnownServers known;
+  for (const auto& network : networks)
+    if (known.networks.size() < kMostNetworks) known.networks.push_back(network);
+  if (known == told_servers) return;
+  told_servers = known;
+  feed(known);
+}
+
+/// AutoNAT v1 is for where there is no v2: no server of it, or none with an answer for so long.
+void Host::State::choose_version() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  const bool has_v2 = config.autonat_v2.is_client && autonat_v2_client.has_server();
+  if (!has_v2) v2_since.reset();
+  if (has_v2 && !v2_since) v2_since = env.now();
+  const bool is_v1_needed =
+      !has_v2 || (!reachability.has_votes() && env.now() - *v2_since > kPatience);
+  autonat_client.set_paused(!is_v1_needed);
 }
 
 void Host::State::addresses_changed() {
@@ -392,6 +437,21 @@ void Host::State::addresses_changed() {
   autonat_client.reconsider();
   autonat_v2_client.reconsider();
   identifier.addresses_changed();
+}
+
+/// Of our candidates those that run over one of `waists`, one each.
+std::vector<Multiaddr> Host::State::addresses_over(const std::vector<Multiaddr>& waists) const {
+  std::vector<Multiaddr> out;
+  if (waists.empty()) return out;
+  const auto all = candidates();
+  for (const auto& waist : waists) {
+    const auto over = [&](const host::CandidateAddress& one) {
+      return host::thin_waist(one.address) == waist;
+    };
+    const auto first = std::ranges::find_if(all, over);
+    if (first != all.end()) out.push_back(first->address);
+  }
+  return out;
 }
 
 void Host::State::port_mapping_changed(const host::MappingChanged& change) {
@@ -419,36 +479,17 @@ void Host::State::feed_nat_mappings() {
 }
 
 void Host::State::plan_probe() {
+  const auto doubted = addresses_over(reachability.take_doubted());
+  if (!doubted.empty()) autonat_v2_client.probe(doubted);
+  const auto round = reachability.next_round();
+  if (round && round != planned_round) {
+    planned_round = round;
+    autonat_v2_client.probe_at(*round);
+  }
   const auto next = reachability.next_probe();
   if (!next || next == planned_probe) return;
   planned_probe = next;
   autonat_client.probe_at(*next);
-}
-
-void Host::State::plan_rounds() {
-  if (const auto round = reachability.next_round(); round && round != planned_round) {
-    planned_round = round;
-    autonat_v2_client.probe_at(*round);
-  }
-  const auto waists = reachability.take_doubted();
-  if (waists.empty()) return;
-  std::vector<Multiaddr> doubted;
-  for (const auto& candidate : candidates())
-    if (std::ranges::find(waists, host::thin_waist(candidate.address)) != waists.end())
-      doubted.push_back(candidate.address);
-  autonat_v2_client.probe(doubted);
-}
-
-void Host::State::servers_changed() {
-  host::KnownServers now;
-  for (const auto& connection : autonat_v2_client.servers())
-    if (const auto ip = connection.remote.ip()) now.networks.push_back(host::witness_network(*ip));
-  std::ranges::sort(now.networks);
-  const auto same = std::ranges::unique(now.networks);
-  now.networks.erase(same.begin(), same.end());
-  if (now == told_servers) return;
-  told_servers = now;
-  feed(now);
 }
 
 void Host::State::feed(const host::ReachabilityInput& input) {
@@ -459,7 +500,6 @@ void Host::State::feed(const host::ReachabilityInput& input) {
   const bool is_time = std::holds_alternative<host::TimePassed>(input);
   if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
-  plan_rounds();
   for (const auto& one : address_changes) events.push(one);
   if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
@@ -500,6 +540,8 @@ Task<> Host::State::watch_network() {
 Task<> Host::State::keep_house() {
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
+    feed_servers();
+    choose_version();
     if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
     feed(host::TimePassed());
   }

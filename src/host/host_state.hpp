@@ -70,13 +70,15 @@ struct Host::State final : private swarm::Observer,
   std::optional<bootstrap::Client> bootstrap_client;
   Joiner joiner;
   bool is_running = false;
+  TimePoint started_at{};
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
   std::optional<TimePoint> planned_probe;  ///< What the client was told last.
-  std::optional<TimePoint> planned_round;  ///< The same of AutoNAT v2.
-  host::KnownServers told_servers;
   std::map<std::pair<bool, bool>, host::NatMapping> told_mappings;  ///< By is_v6, is_udp.
-  std::vector<host::MappingChanged> port_mappings;                  ///< Those that are there.
+  std::optional<TimePoint> planned_round;                           ///< The same of AutoNAT v2.
+  std::optional<TimePoint> v2_since;  ///< When the first server of AutoNAT v2 was there.
+  host::KnownServers told_servers;
+  std::vector<host::MappingChanged> port_mappings;  ///< Those that are there.
   host::WakeDetector wake_detector;
   bool is_recording = false;  ///< The header has been written.
   TaskGroup tasks;
@@ -98,6 +100,9 @@ struct Host::State final : private swarm::Observer,
   void addresses_changed();
   /// Tells the state machine, the recording, and whoever hears of what follows.
   void feed(const host::ReachabilityInput& input);
+  void feed_servers();
+  void choose_version();
+  std::vector<Multiaddr> addresses_over(const std::vector<Multiaddr>& waists) const;
   /// How our NAT maps each kind of listener, as far as peers have seen it.
   void feed_nat_mappings();
   void record(const host::ReachabilityInput& input);
@@ -106,10 +111,6 @@ struct Host::State final : private swarm::Observer,
   Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
-  /// The same for AutoNAT v2.
-  void plan_rounds();
-  /// The AutoNAT v2 servers that we are connected to may be others than before.
-  void servers_changed();
   Task<> keep_house();
 };
 

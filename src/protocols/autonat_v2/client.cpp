@@ -100,10 +100,9 @@ bool Client::is_probing(const PeerId& peer) const {
   return at != servers_.end() && at->second.is_probing;
 }
 
-std::vector<swarm::ConnectionInfo> Client::servers() const {
-  auto out = swarm_.connections();
-  std::erase_if(out, [&](const swarm::ConnectionInfo& each) { return !is_server(each); });
-  return out;
+bool Client::has_server() const {
+  const auto all = swarm_.connections();
+  return std::ranges::any_of(all, [&](const auto& each) { return is_server(each); });
 }
 
 void Client::on_dialing(const Multiaddr& address) {
@@ -314,6 +313,9 @@ void Client::ended(const Probe& probe, const AddressResult& result) {
   if (result.verdict != Reachability::unknown) {
     server.failures = 0;
   } else if (!is_refusal) {
+    // It has not been asked, as it were: only the pause holds it back, or the only server there is
+    // would be left alone for as long as one that has answered.
+    server.asked.erase(first);
     server.not_before = env_.now() + back_off(server.failures++);
   }
   settle(first, result, is_refusal);

@@ -83,8 +83,8 @@ class Client final : private swarm::Observer {
   bool is_probing(const PeerId& peer) const;
   /// True while any is: an incoming connection may be a dial-back, from whomever it comes.
   bool is_expecting_dial_backs() const { return probing_count_ > 0; }
-  /// The connections to peers that can be asked.
-  std::vector<swarm::ConnectionInfo> servers() const;
+  /// A connected peer serves AutoNAT v2.
+  bool has_server() const;
   /// We have sent something to the IP at the other end, before or besides this connection.
   bool has_contacted(const swarm::ConnectionInfo& connection) const;
   /// We have sent something to this IP by another way than the swarm.
