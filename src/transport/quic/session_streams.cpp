@@ -89,8 +89,8 @@ bool Session::flush() {
   const auto now = timestamp();
   const auto largest = ngtcp2_conn_get_max_tx_udp_payload_size(connection);
   // One train a turn: what would not fit in it would leave alone.
-  const auto quantum = std::clamp(ngtcp2_conn_get_send_quantum(connection), largest,
-                                  kMaxDatagramBytes - largest);
+  const auto quantum =
+      std::clamp(ngtcp2_conn_get_send_quantum(connection), largest, kMaxDatagramBytes - largest);
   Train train(port_, is_server() && port_.local().ip.is_unspecified());
   unreported_bytes_ = 0;
   // The peer may have opened windows, or asked for the end of a stream.
