@@ -6,7 +6,7 @@ namespace pyrsia::crypto {
 
 /// OpenSSL keeps what went wrong in a queue that others would read as theirs.
 struct ErrorQueueGuard {
-  ErrorQueueGuard() = default;
+  ErrorQueueGuard() { ERR_clear_error(); }
   ErrorQueueGuard(const ErrorQueueGuard&) = delete;
   ErrorQueueGuard& operator=(const ErrorQueueGuard&) = delete;
   ~ErrorQueueGuard() { ERR_clear_error(); }

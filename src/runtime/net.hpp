@@ -127,6 +127,16 @@ struct InterfaceAddress {
   auto operator<=>(const InterfaceAddress&) const = default;
 };
 
+/// Tells when the network of this machine changes: an address, a route, an interface.
+class NetworkWatcher {
+ public:
+  virtual ~NetworkWatcher() = default;
+
+  /// Ends when something has changed since it ended last, or since the watcher was made; what
+  /// changes at once is one change. One task at a time. Errors: `Errc::closed`, `Errc::cancelled`.
+  virtual Task<> changed() = 0;
+};
+
 enum class IpFamily { any, v4, v6 };
 
 struct HttpRequest {

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "runtime/env.hpp"
 #include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/connection.hpp"
-#include "swarm/ip_group.hpp"
 #include "swarm/notifier.hpp"
 #include "swarm/shared.hpp"
 

@@ -89,6 +89,10 @@ std::vector<Multiaddr> Swarm::listen_addresses() const {
   return state_->listeners.addresses();
 }
 
+void Swarm::refresh_listen_addresses() {
+  state_->listeners.tick();
+}
+
 void Swarm::handle(std::string protocol, ProtocolLimits limits, StreamHandler handler) {
   state_->streams.handle(std::move(protocol), limits, std::move(handler));
   state_->notifier.protocols_changed();
@@ -171,6 +175,10 @@ void Swarm::disconnect(const PeerId& peer) noexcept {
 }
 
 PeerStore& Swarm::peer_store() {
+  return state_->shared.peer_store;
+}
+
+const PeerStore& Swarm::peer_store() const {
   return state_->shared.peer_store;
 }
 
