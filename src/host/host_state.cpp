@@ -171,7 +171,8 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
   auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
-  auto over_udp = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config());
+  auto over_udp = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config(),
+                                                               log.named("quic"));
   quic = over_udp.get();
   swarm.add_transport(std::move(over_udp));
   swarm.add_observer(*this);

@@ -9,6 +9,8 @@
 namespace pyrsia::transport::quic {
 namespace {
 
+const LogSink kSilence;
+
 Connection connection_of(std::unique_ptr<Session> session, bool is_port_shared) {
   Connection connection{nullptr,
                         session->peer_key(),
@@ -64,8 +66,11 @@ class Transport::Accepting final : public Listener {
   Multiaddr address_;
 };
 
+Transport::Transport(Env& env, const KeyPair& key, const Config& config, Logger log)
+    : shared_(std::make_unique<Shared>(env, key, config, log)), tasks_(env) {}
+
 Transport::Transport(Env& env, const KeyPair& key, const Config& config)
-    : shared_(std::make_unique<Shared>(env, key, config)), tasks_(env) {}
+    : Transport(env, key, config, Logger("quic", kSilence)) {}
 
 Transport::~Transport() = default;
 
