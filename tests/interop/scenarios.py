@@ -238,5 +238,8 @@ ONCE = {"push"}
 
 # What two other libraries cannot do with each other (README.md): nothing that concerns our node.
 _LONG_FRAMES = "upstream: js sends frames of over 1 MiB, which rust refuses"
-BROKEN = {f"{way.name} echo": {"rust→js": _LONG_FRAMES, "js→rust": _LONG_FRAMES}
-          for way in WAYS if way.name != "quic"}
+_RECORD = "upstream: js takes nothing of an identify that has rust's kind of signed record"
+BROKEN = {row: {"rust→js": reason, "js→rust": reason} for row, reason in [
+    *((f"{way.name} echo", _LONG_FRAMES) for way in WAYS if way.name != "quic"),
+    *((f"{way.name} {name}", _RECORD) for way in WAYS for name in ("identify", "push")),
+]}
