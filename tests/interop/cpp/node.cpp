@@ -63,6 +63,10 @@ autonat_v2::ClientConfig client2_config() {
   return config;
 }
 
+double milliseconds(Duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
 std::int64_t number_of(const json::object& command, std::string_view key) {
   const auto* value = command.if_contains(key);
   return value != nullptr && value->is_int64() ? value->as_int64() : 0;
@@ -257,6 +261,10 @@ Task<json::object> Node::outcome(json::object command) {
     PYRSIA_CO_TRY(auto address, Multiaddr::parse(text_of(command, "address")));
     co_return co_await connect(std::move(address));
   }
+  if (name == "latency") {
+    PYRSIA_CO_TRY(auto address, Multiaddr::parse(text_of(command, "address")));
+    co_return co_await latency(std::move(address));
+  }
   if (name == "push") co_return co_await push(text_of(command, "protocol"));
   PYRSIA_CO_TRY(auto peer, PeerId::parse(text_of(command, "peer")));
   const auto count = number_of(command, "count");
@@ -298,6 +306,18 @@ Task<json::object> Node::connect(Multiaddr address) {
   co_return reply;
 }
 
+Task<json::object> Node::latency(Multiaddr address) {
+  const auto peer = address.peer_id();
+  if (!peer) co_return Errc::invalid_argument;
+  const auto start = env_.now();
+  PYRSIA_CO_TRY(auto reply, co_await connect(std::move(address)));
+  PYRSIA_CO_TRY(co_await pinger_.ping(*peer));
+  reply["handshakePlusOneRtt"] = milliseconds(env_.now() - start);
+  PYRSIA_CO_TRY(const auto time, co_await pinger_.ping(*peer));
+  reply["pingRtt"] = milliseconds(time);
+  co_return reply;
+}
+
 Task<json::object> Node::identify(PeerId peer) {
   const auto end = env_.now() + kIdentifyTimeout;
   while (!identified_.contains(peer)) {
@@ -325,7 +345,7 @@ Task<json::object> Node::ping(PeerId peer, std::int64_t count) {
   json::array times;
   for (std::int64_t i = 0; i < count; ++i) {
     PYRSIA_CO_TRY(const auto time, co_await pinger_.ping(peer));
-    times.emplace_back(std::chrono::duration<double, std::milli>(time).count());
+    times.emplace_back(milliseconds(time));
   }
   auto reply = success();
   reply["milliseconds"] = std::move(times);

@@ -63,6 +63,7 @@ class Node final : private swarm::Observer,
   Task<> run(json::object command);
   Task<json::object> outcome(json::object command);
   Task<json::object> connect(Multiaddr address);
+  Task<json::object> latency(Multiaddr address);
   Task<json::object> identify(PeerId peer);
   Task<json::object> push(std::string protocol);
   Task<json::object> ping(PeerId peer, std::int64_t count);
