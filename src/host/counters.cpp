@@ -65,6 +65,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   const auto& s = swarm.metrics();
   add("swarm_dials", s.dials);
   add("swarm_dials_failed", s.dials_failed);
+  add("swarm_dials_held_back", s.dials_held_back);
   add("swarm_accepted", s.accepted);
   add("swarm_accept_errors", s.accept_errors);
   add("swarm_upgrades_failed", s.upgrades_failed);
@@ -101,6 +102,13 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("quic_peer_errors", q.peer_errors);
   add("quic_idle_timeouts", q.idle_timeouts);
   add("quic_paths_validated", q.paths_validated);
+  const auto u = quic->udp_metrics();
+  add("udp_receive_calls", u.receive_calls);
+  add("udp_send_calls", u.send_calls);
+  add("udp_received", u.received);
+  add("udp_sent", u.sent);
+  add("udp_truncated", u.truncated);
+  add("udp_segments_refused", u.segments_refused);
   const auto& p = pinger.metrics();
   add("ping_sent", p.sent);
   add("ping_failed", p.failed);

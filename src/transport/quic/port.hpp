@@ -28,6 +28,7 @@ struct Shared {
   const Secrets secrets;
   const Logger log;
   Metrics metrics;
+  UdpMetrics closed_ports;  ///< What sockets did that are no more.
   DatagramSink* other_sink = nullptr;
 };
 

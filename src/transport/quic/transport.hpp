@@ -53,6 +53,8 @@ class Transport final : public transport::Transport {
   Result<> send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram);
 
   const Metrics& metrics() const;
+  /// Of all its sockets.
+  UdpMetrics udp_metrics() const;
   /// Handshakes under way of those who came to us.
   std::size_t half_open_count() const;
 
