@@ -5,7 +5,8 @@ namespace pyrsia::app {
 /// What the program tells the shell. The numbers from 64 on are those of sysexits.h.
 enum class ExitCode {
   success = 0,
-  unreachable = 20,       ///< status: others cannot connect to the node.
+  degraded = 11,          ///< map add: granted, but not at a public address.
+  unreachable = 20,       ///< status: others cannot connect to the node; map: no router.
   bootstrap_failed = 30,  ///< node --once: no boot server could be reached.
   usage = 64,             ///< A flag, or a value given by one, is wrong.
   not_running = 69,       ///< status: no daemon answers.

@@ -38,6 +38,7 @@ ExitCode run(int argc, char** argv) {
     case Command::boot: return run_node(std::move(options));
     case Command::id: return run_id(options);
     case Command::status: return run_status(options);
+    case Command::map: return run_map(options);
   }
   return ExitCode::usage;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "nat/portmap/mapping.hpp"
 #include "settings.hpp"
 
 #include <pyrsia/config.hpp>
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace pyrsia::app {
+
+/// What `map` does.
+enum class MapAction { list, add, remove };
 
 /// What `node` and `boot` run with.
 struct Options {
@@ -24,7 +28,10 @@ struct Options {
   std::chrono::seconds once_timeout{120};
   bool is_json = false;
   bool is_new_key = false;  ///< id --new
-  bool is_quiet = false;    ///< status --quiet
+  MapAction map_action = MapAction::list;
+  portmap::Port map_port;  ///< map add, map remove
+  bool is_trace = false;   ///< map --trace
+  bool is_quiet = false;   ///< status --quiet
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };

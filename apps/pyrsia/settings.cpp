@@ -50,11 +50,23 @@ constexpr std::array kSettings{
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",
             "Status URL of another boot server of the cluster; repeatable"},
-    Setting{"key", "--key", Kind::text, "nbi", "FILE",
+    Setting{"key", "--key", Kind::text, "nbim", "FILE",
             "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
-    Setting{"config", "--config", Kind::text, "nbis", "FILE", "Configuration file (TOML)"},
+    Setting{"port_mapping", "--port-mapping", Kind::text, "nb", "MODE",
+            "Have routers open our ports: auto or off [auto; boot: off]"},
+    Setting{"port_mapping_protocol", "--port-mapping-protocol,--protocol", Kind::list, "nbm",
+            "NAME", "Ask routers by pcp, nat-pmp or upnp only; repeatable [all]"},
+    Setting{"network_memory", "--network-memory", Kind::text, "nbm", "FILE",
+            "Where it is kept what was learned of each network [beside the key file]; off for "
+            "nowhere"},
+    Setting{"lifetime", "--lifetime", Kind::text, "m", "SECONDS",
+            "How long the mapping shall last [7200]"},
+    Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
+    Setting{"action", "action", Kind::list, "m", "ACTION",
+            "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
+    Setting{"config", "--config", Kind::text, "nbism", "FILE", "Configuration file (TOML)"},
     Setting{"once", "--once", Kind::on_off, "n", "",
             "End after the first verdict: 0, or 30 if no boot server was reached, 75 if none came"},
     Setting{"once_timeout", "--once-timeout", Kind::text, "n", "SECONDS",
@@ -62,7 +74,7 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbis", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbism", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -73,7 +85,8 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node, Command::boot, Command::id, Command::status};
+constexpr std::array kCommands{Command::node, Command::boot, Command::id, Command::status,
+                               Command::map};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -117,6 +130,15 @@ Prints the peer id of the key file, which is made if there is none.)";
 
 Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not known yet,
 69 no node answers.)";
+    case Command::map:
+      return R"(Examples:
+  pyrsia map
+  pyrsia map add tcp 44000
+  pyrsia map remove tcp 44000 --protocol pcp --trace
+
+Asks the router of this network, in PCP, NAT-PMP and UPnP, which it speaks and what it has
+open; opens and closes ports. Needs no running node. Exit code: 0 done, 11 granted but not at
+a public address, 20 no router does it.)";
   }
   return "";
 }
@@ -128,7 +150,15 @@ std::string variable_name(const Setting& setting) {
   return name;
 }
 
+/// Words without a dash: they belong to the command line only.
+bool is_positional(const Setting& setting) {
+  return setting.flags.front() != '-';
+}
+
 std::string_view long_flag(const Setting& setting) {
+  if (is_positional(setting)) return setting.flags;
+  if (const auto comma = setting.flags.find(",--"); setting.flags.starts_with("--"))
+    return setting.flags.substr(0, comma);
   return setting.flags.substr(setting.flags.find("--"));
 }
 
@@ -181,6 +211,10 @@ void add_flags(CLI::App& app, Command command, Flags& flags) {
       continue;
     }
     auto* option = app.add_option(names, flags.values[setting.key], help);
+    if (is_positional(setting)) {
+      option->type_name(std::string(setting.value))->expected(0, 3);
+      continue;
+    }
     option->type_name(std::string(setting.value))->expected(1)->allow_extra_args(false);
     option->multi_option_policy(setting.kind == Kind::list ? CLI::MultiOptionPolicy::TakeAll
                                                            : CLI::MultiOptionPolicy::TakeLast);
@@ -201,6 +235,7 @@ void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
 std::optional<Complaint> take_variables(const char* (*variable)(const char*), Settings& settings) {
   for (const auto& setting : kSettings) {
     if (!has(setting, settings.command) || settings.find(setting.key) != nullptr) continue;
+    if (is_positional(setting)) continue;
     const auto name = variable_name(setting);
     const char* const raw = variable(name.c_str());
     const auto text = trimmed(raw == nullptr ? "" : raw);
@@ -265,7 +300,7 @@ std::optional<Complaint> take_file(const std::string& file, Settings& settings) 
     std::string key(toml_key.str());
     std::ranges::replace(key, '-', '_');
     const auto setting = std::ranges::find(kSettings, key, &Setting::key);
-    if (setting == kSettings.end() || key == "config") {
+    if (setting == kSettings.end() || key == "config" || is_positional(*setting)) {
       return complain(fmt::format("configuration file {}, line {}: there is no setting \"{}\"",
                                   file, toml_key.source().begin.line, toml_key.str()));
     }
@@ -289,6 +324,7 @@ std::string_view name(Command command) {
     case Command::boot: return "boot";
     case Command::id: return "id";
     case Command::status: return "status";
+    case Command::map: return "map";
   }
   return "";
 }
@@ -312,7 +348,8 @@ CommandLine read_settings(int argc, const char* const* argv,
   std::array<Flags, kCommands.size()> flags;
   std::array<CLI::App*, kCommands.size()> subs{};
   constexpr std::array kOneLine{"Run a node", "Run a boot server", "Print or make the identity",
-                                "Ask the node on this machine"};
+                                "Ask the node on this machine",
+                                "List, add or remove port mappings of the router"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
     add_flags(*subs[i], kCommands[i], flags[i]);

@@ -2,6 +2,7 @@
 
 #include <pyrsia/log.hpp>
 #include <pyrsia/multiaddr.hpp>
+#include <pyrsia/port_mapping.hpp>
 #include <pyrsia/time.hpp>
 
 #include <filesystem>
@@ -50,9 +51,13 @@ struct Config {
   Duration bootstrap_cache_lifetime = std::chrono::hours(24 * 7);
   Duration bootstrap_timeout = std::chrono::seconds(10);  ///< One fetch.
 
+  /// What was learned of each network is kept here; none: until the host ends only.
+  std::optional<std::filesystem::path> network_memory;
+
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
+  PortMappingConfig port_mapping;
   LogSink log;  ///< Empty: silence.
 };
 

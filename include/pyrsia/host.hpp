@@ -52,6 +52,11 @@ class Host {
   std::vector<Multiaddr> advertised_addresses() const;
   /// The verdict as of now.
   NatReport nat() const;
+  /// What routers do for us.
+  PortMappingReport port_mapping() const;
+  /// Tells that addresses or routers may be others now, or that the machine has slept: what depends
+  /// on them is looked at again at once.
+  void network_changed();
   std::vector<PeerInfo> peers() const;
 
   /// Errors: see swarm::Swarm::connect(): `Errc::unavailable`, `Errc::refused`,

@@ -61,6 +61,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("join_rounds", joiner.metrics().rounds);
   add("join_joined", joiner.metrics().joined);
   add("join_failed", joiner.metrics().failed);
+  mapped_ports.add_counters(out);
   return out;
 }
 

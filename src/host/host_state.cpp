@@ -10,6 +10,8 @@ namespace {
 
 /// How often old evidence is let go.
 constexpr Duration kHouseInterval = std::chrono::seconds(1);
+/// How often the network memory is written, if it has changed; and at the end.
+constexpr Duration kSaveInterval = std::chrono::minutes(1);
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
@@ -89,6 +91,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       swarm(env, key, swarm_config(config), classifier, log.named("swarm")),
       observed(classifier),
       reachability(reachability_config(config.autonat)),
+      memory(env, config.network_memory, log.named("memory")),
+      mapped_ports(
+          env, config, classifier, memory, [this] { addresses_changed(); }, log.named("portmap")),
       pinger(swarm, {}),
       identifier(
           swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
@@ -135,7 +140,9 @@ Task<> Host::State::start(std::string* detail) {
       *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
     co_return bound.error();
   }
+  PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
+  mapped_ports.start();
   autonat_client.start();
   joiner.start();
   tasks.spawn(keep_house());
@@ -146,11 +153,13 @@ Task<> Host::State::stop() {
   if (!is_running) co_return ok;
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
+  PYRSIA_CO_TRY(co_await mapped_ports.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
   PYRSIA_CO_TRY(co_await swarm.stop());
+  PYRSIA_CO_TRY(co_await memory.save());
   events.close();
   co_return ok;
 }
@@ -167,6 +176,7 @@ std::vector<host::CandidateAddress> Host::State::candidates() const {
     }
   };
   for (const auto& address : config.announce) add(address.without_peer(), "announced", 0);
+  for (const auto& address : mapped_ports.addresses()) add(address, "mapped", 0);
   for (const auto& address : swarm.listen_addresses()) add(address, "listen", 0);
   for (const auto& seen : observed.candidates(1))
     add(Multiaddr::tcp(seen.external), "observed", seen.observers);
@@ -230,6 +240,7 @@ void Host::State::on_listen_addresses_changed() {
     if (!announced_listeners.contains(address)) events.push(Listening{address});
   }
   announced_listeners = std::move(now);
+  mapped_ports.set_listeners(swarm.listen_addresses());
   close_connections_of_lost_addresses();
   addresses_changed();
 }
@@ -266,13 +277,38 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   apply(reachability.add_result(result, joiner.is_boot_peer(result.server), env.now()));
+  judge_mappings();
+  remember_networks(result);
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
+}
+
+void Host::State::judge_mappings() {
+  std::vector<IpAddress> seen_at;
+  for (const auto& seen : observed.candidates(1)) seen_at.push_back(seen.external.ip);
+  mapped_ports.judge(reachability.report(env.now()).addresses, std::move(seen_at));
+}
+
+void Host::State::remember_networks(const autonat::ProbeResult& result) {
+  const bool is_answer =
+      result.status == autonat::Status::ok || result.status == autonat::Status::dial_error;
+  if (!is_answer || mapped_ports.networks().empty()) return;
+  auto& known = memory.at(mapped_ports.networks().front());
+  known.verdict = reachability.status() == Reachability::unknown ? "" : name(reachability.status());
+  const auto mapping = observed.port_mapping(false);
+  if (mapping != host::PortMapping::unknown)
+    known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
+                                                                            : "endpoint_dependent";
+  const auto server = result.server.to_string();
+  std::erase(known.servers, server);
+  known.servers.insert(known.servers.begin(), server);
+  if (known.servers.size() > host::kMaxServers) known.servers.pop_back();
 }
 
 void Host::State::addresses_changed() {
   reachability.set_port_mapping(observed.port_mapping(false));
   apply(reachability.set_candidates(candidates(), env.now()));
+  judge_mappings();
   if (!is_running) return;
   autonat_client.reconsider();
   identifier.addresses_changed();
@@ -296,9 +332,14 @@ void Host::State::apply(const std::optional<StatusChanged>& change) {
 }
 
 Task<> Host::State::keep_house() {
+  auto next_save = env.now() + kSaveInterval;
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
     apply(reachability.tick(env.now()));
+    if (env.now() >= next_save) {
+      next_save = env.now() + kSaveInterval;
+      PYRSIA_CO_TRY(co_await memory.save());
+    }
   }
 }
 

@@ -3,6 +3,8 @@
 #include "bootstrap/client/client.hpp"
 #include "host/event_queue.hpp"
 #include "host/joiner.hpp"
+#include "host/mapped_ports.hpp"
+#include "host/network_memory.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
 #include "protocols/autonat/client.hpp"
@@ -46,6 +48,8 @@ struct Host::State final : private swarm::Observer,
   swarm::Swarm swarm;
   host::ObservedAddresses observed;
   host::ReachabilityTracker reachability;
+  host::NetworkMemory memory;
+  host::MappedPorts mapped_ports;
   ping::Pinger pinger;
   identify::Identifier identifier;
   autonat::Server autonat_server;
@@ -74,6 +78,9 @@ struct Host::State final : private swarm::Observer,
   void apply(const std::optional<StatusChanged>& change);
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
+  void judge_mappings();
+  /// Keeps what was learned of the networks that we are in.
+  void remember_networks(const autonat::ProbeResult& result);
   Task<> keep_house();
 };
 

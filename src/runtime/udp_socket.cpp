@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 
 namespace pyrsia {
 namespace {
@@ -44,7 +45,8 @@ class KernelUdpSocket final : public UdpSocket {
   }
 
   Result<> send(const Endpoint& to, BytesView bytes) override {
-    const SocketAddress address(to);
+    SocketAddress address(to);
+    if (address.is_link_local_v6()) address.set_scope(interface_of_local());
     const auto sent = ::sendto(descriptor_.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL,
                                address.data(), address.size());
     // A full buffer drops the datagram, as any router may.
@@ -56,8 +58,15 @@ class KernelUdpSocket final : public UdpSocket {
   void close() noexcept override { descriptor_.close(); }
 
  private:
+  /// A link-local address is meant on the interface that has ours. 0 if there is none.
+  unsigned interface_of_local() {
+    if (!interface_) interface_ = interface_with(local_.ip);
+    return *interface_;
+  }
+
   Descriptor descriptor_;
   Endpoint local_;
+  std::optional<unsigned> interface_;
 };
 
 }  // namespace

@@ -30,9 +30,11 @@ class SimHost final : public BareEnv, public Node {
   Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  std::vector<Gateway> default_gateways() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
+  Task<HttpResponse> http_post(HttpRequest request, std::string* detail) override;
 
   /// The power fails: all sockets are closed (pending calls end with `Errc::closed`) and no new
   /// one can be opened until restart(). Peers learn nothing.
@@ -43,6 +45,8 @@ class SimHost final : public BareEnv, public Node {
   bool is_up() const { return is_up_; }
   /// The interface has other addresses now. Connections from old ones fall silent.
   void set_addresses(const std::vector<std::string>& addresses);
+  /// What its default routes lead to; at first nowhere. Only default_gateways() tells it.
+  void set_gateways(const std::vector<std::string>& addresses);
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
   std::size_t connection_count() const { return tcp_.connection_count(); }
@@ -67,6 +71,7 @@ class SimHost final : public BareEnv, public Node {
   std::mt19937_64 random_;
   bool is_up_ = true;
   Duration wall_offset_{0};
+  std::vector<Gateway> gateways_;
   TcpStack tcp_;
   UdpStack udp_;
 };
