@@ -53,7 +53,7 @@ std::size_t resident_bytes() {
 
 }  // namespace
 
-Node::Node(Env& environment)
+Node::Node(Env& environment, const std::string& security)
     : swarm_(environment, KeyPair::generate(), swarm_config(), classifier_,
              Logger("bench", silence_)),
       identifier_(
@@ -61,8 +61,10 @@ Node::Node(Env& environment)
           Logger("bench", silence_)),
       autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
       changed_(environment.executor()) {
+  transport::tcp::Config config;
+  config.securities.assign(1, security);
   swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), mux::yamux::Config()));
+      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), config));
 }
 
 void Node::start(bool is_server) {

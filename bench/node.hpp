@@ -19,7 +19,7 @@ inline constexpr std::string_view kStats = "/pyrsia-bench/stats/1.0.0";
 /// A host with the real services and no limits of policy: TCP, Noise, Yamux, identify, AutoNAT v1.
 class Node final : private identify::Observer, private autonat::Observer {
  public:
-  explicit Node(Env& env);
+  Node(Env& env, const std::string& security);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 

@@ -17,9 +17,10 @@ constexpr int kConnecting = 32;
 
 using Nodes = std::vector<std::unique_ptr<Node>>;
 
-Nodes make_nodes(Env& env, int count) {
+Nodes make_nodes(Env& env, const std::string& security, int count) {
   Nodes nodes;
-  for (int i = 0; i < count; ++i) nodes.emplace_back(std::make_unique<Node>(env))->start(false);
+  for (int i = 0; i < count; ++i)
+    nodes.emplace_back(std::make_unique<Node>(env, security))->start(false);
   return nodes;
 }
 
@@ -132,7 +133,7 @@ std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
 }  // namespace
 
 Task<> throughput(Env& env, Load load) {
-  auto nodes = make_nodes(env, 1);
+  auto nodes = make_nodes(env, load.security, 1);
   auto& node = *nodes.front();
   PYRSIA_CO_TRY(const auto connection, co_await node.connect(load.to));
   const auto begin = env.now();
@@ -147,7 +148,7 @@ Task<> throughput(Env& env, Load load) {
 }
 
 Task<> setup(Env& env, Load load) {
-  auto nodes = make_nodes(env, load.at_once + 1);
+  auto nodes = make_nodes(env, load.security, load.at_once + 1);
   auto& asking = *nodes.back();
   const auto server = *load.to.peer_id();
   PYRSIA_CO_TRY(co_await asking.connect(load.to));
@@ -167,8 +168,8 @@ Task<> setup(Env& env, Load load) {
 }
 
 Task<> idle(Env& env, Load load) {
-  auto first = make_nodes(env, 1);
-  auto nodes = make_nodes(env, load.at_once);
+  auto first = make_nodes(env, load.security, 1);
+  auto nodes = make_nodes(env, load.security, load.at_once);
   auto& asking = *first.front();
   const auto server = *load.to.peer_id();
   PYRSIA_CO_TRY(co_await asking.connect(load.to));
@@ -188,7 +189,7 @@ Task<> idle(Env& env, Load load) {
 }
 
 Task<> autonat(Env& env, Load load) {
-  auto nodes = make_nodes(env, load.at_once);
+  auto nodes = make_nodes(env, load.security, load.at_once);
   for (const auto& node : nodes) {
     const auto bound = node->swarm().listen(load.listen);
     if (!bound) co_return bound.error();

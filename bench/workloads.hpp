@@ -9,6 +9,7 @@ namespace pyrsia::bench {
 struct Load {
   Multiaddr to;      ///< Ends in /p2p.
   Multiaddr listen;  ///< Of our side, where one is needed.
+  std::string security = "/noise";
   int at_once = 1;
   Duration duration = std::chrono::seconds(5);
 };

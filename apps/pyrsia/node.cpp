@@ -1,5 +1,6 @@
 #include "node.hpp"
 
+#include "base/in_words.hpp"
 #include "report.hpp"
 
 #include <boost/json.hpp>
@@ -52,7 +53,7 @@ Complaint listen_complaint(std::string_view what, std::string_view where, const 
             fmt::format("{}: {} is not an address of this machine", what, where)};
   }
   return {ExitCode::bad_config,
-          fmt::format("{}: cannot listen on {}: {}", what, where, error.message())};
+          fmt::format("{}: cannot listen on {}: {}", what, where, in_words(error))};
 }
 
 }  // namespace
@@ -315,6 +316,8 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_directory_members_healthy"] = directory_.members().healthy_count();
   values["pyrsia_directory_health_checks_total"] = directory_metrics_.health_checks.value();
   values["pyrsia_directory_health_failures_total"] = directory_metrics_.health_failures.value();
+  values["pyrsia_directory_members_entered_total"] = directory_metrics_.members_entered.value();
+  values["pyrsia_directory_members_left_total"] = directory_metrics_.members_left.value();
   values["pyrsia_directory_rebuilds_total"] = directory_metrics_.rebuilds.value();
   values["pyrsia_http_connections"] = server_.connection_count();
   values["pyrsia_http_connections_total"] = http_metrics_.connections.value();
@@ -322,6 +325,10 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_http_requests_total"] = http_metrics_.requests.value();
   values["pyrsia_http_bad_requests_total"] = http_metrics_.bad_requests.value();
   values["pyrsia_http_timeouts_total"] = http_metrics_.timeouts.value();
+  values["pyrsia_http_failed_accepts_total"] = http_metrics_.failed_accepts.value();
+  values["pyrsia_http_failed_handlers_total"] = http_metrics_.failed_handlers.value();
+  values["pyrsia_event_streams"] = feed_.subscriber_count();
+  values["pyrsia_event_streams_lost_events_total"] = feed_.lost_count();
   return values;
 }
 

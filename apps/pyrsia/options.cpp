@@ -6,12 +6,39 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 
 namespace pyrsia::app {
 namespace {
 
 constexpr std::string_view kDefaultListen = "/ip4/0.0.0.0/tcp/0";
 constexpr std::string_view kDefaultBootListen = "/ip4/0.0.0.0/tcp/44000";
+
+/// Of an authority, "host:port", "[::1]:80" or "user@host": that it can be one.
+bool is_authority(std::string_view text) {
+  text.remove_prefix(text.find('@') == text.npos ? 0 : text.find('@') + 1);
+  auto host = text.substr(0, text.find(':'));
+  if (text.starts_with('[')) {
+    host = text.substr(0, text.find(']') + 1);  // Empty if it does not end.
+    if (host.size() < 2 || !IpAddress::parse(host.substr(1, host.size() - 2))) return false;
+  }
+  const auto port = text.substr(host.size());
+  if (host.empty() || host.find_first_of("[]\\") != host.npos) return false;
+  if (port.empty()) return true;
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+  return port.front() == ':' && error == std::errc() && end == port.data() + port.size() &&
+         number > 0;
+}
+
+/// True for "http://host[:port][/path]" and the same of https.
+bool is_http_url(std::string_view url) {
+  const auto scheme = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
+  const bool is_plain = std::ranges::all_of(url, [](char c) { return c > ' ' && c < 0x7f; });
+  if (scheme == 0 || !is_plain || url.find_first_of("\"<>") != url.npos) return false;
+  const auto rest = url.substr(scheme);
+  return is_authority(rest.substr(0, rest.find_first_of("/?#")));
+}
 
 /// Takes values out of the settings and keeps the first complaint.
 class Reader {
@@ -62,15 +89,8 @@ class Reader {
     const auto* given = settings_.find(key);
     if (given == nullptr) return;
     for (const auto& value : given->values) {
-      const std::string_view url = value;
-      const auto scheme = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
-      const auto rest = url.substr(scheme);
-      const bool has_host = !rest.empty() && rest.front() != '/' && rest.front() != ':';
-      const bool is_plain = url.find_first_of(" \t\r\n\"<>") == url.npos;
-      if (scheme == 0 || !has_host || !is_plain) {
-        return complain(key, value, "is not an http or https URL");
-      }
-      out.push_back(value);
+      if (!is_http_url(value)) return complain(key, value, "is not an http or https URL");
+      if (std::ranges::find(out, value) == out.end()) out.push_back(value);
     }
   }
 
@@ -105,6 +125,11 @@ void read_words(Reader& reader, Options& options) {
       reader.complain("address_scope", *value, "is none of global, private, loopback");
     }
   }
+  if (const auto value = reader.text("security")) {
+    options.host.security.clear();  // What the names may be is known to validate().
+    for (const auto name : std::views::split(*value, ','))
+      options.host.security.emplace_back(name.begin(), name.end());
+  }
   if (const auto value = reader.text("log_level")) {
     constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{
         {{"debug", LogLevel::debug},
@@ -135,6 +160,8 @@ void read_files(const Settings& settings, Reader& reader, Options& options) {
     options.host.global_networks = networks->values;
   }
   options.external_ip = reader.text("external_ip").value_or("");
+  options.evidence_file = reader.text("record_evidence").value_or("");
+  if (const auto* words = settings.find("words")) options.words = words->values;
   const auto memory = reader.text("network_memory");
   if (!memory) {
     options.host.network_memory = options.key_file.parent_path() / "network_memory.json";

@@ -24,6 +24,8 @@ struct Options {
   Config host;                       ///< Without `log`.
   std::vector<std::string> members;  ///< Status URLs of the other boot servers.
   std::string external_ip;
+  std::filesystem::path evidence_file;  ///< Where evidence is recorded; empty: nowhere.
+  std::vector<std::string> words;       ///< addr: what stands there without a flag.
   bool is_once = false;
   std::chrono::seconds once_timeout{120};
   bool is_json = false;

@@ -9,12 +9,13 @@
 
 #include <boost/json/object.hpp>
 
+#include <optional>
 #include <string>
 
 namespace pyrsia::app {
 
-/// Schema "pyrsia.nat/1".
-boost::json::object nat_json(const NatReport& report, const PeerId& self);
+/// Schema "pyrsia.nat/1". Without `self` there is no "peer_id": it is not known whose it is.
+boost::json::object nat_json(const NatReport& report, const std::optional<PeerId>& self);
 
 /// What routers do for us: "port_mapping" in the document of nat_json().
 boost::json::object port_mapping_json(const PortMappingReport& report);

@@ -14,7 +14,8 @@
 namespace pyrsia::app {
 namespace {
 
-enum class Kind { text, list, on_off };
+/// `words`: not a flag, but what stands on the command line without one.
+enum class Kind { text, list, on_off, words };
 
 /// A setting: its key (TOML, and PYRSIA_<KEY>), its flags, who has it.
 struct Setting {
@@ -29,8 +30,9 @@ struct Setting {
 constexpr std::string_view kUnused = "Accepted for the original's sake; does nothing here";
 
 constexpr std::array kSettings{
-    Setting{"host", "-H,--host", Kind::text, "nbs", "IP", "Where the HTTP API listens [127.0.0.1]"},
-    Setting{"port", "-p,--port", Kind::text, "nbs", "PORT", "Port of the HTTP API [7888]"},
+    Setting{"host", "-H,--host", Kind::text, "nbsa", "IP",
+            "Where the HTTP API listens [127.0.0.1]"},
+    Setting{"port", "-p,--port", Kind::text, "nbsa", "PORT", "Port of the HTTP API [7888]"},
     Setting{"listen", "-L,--listen", Kind::list, "nb", "ADDR",
             "Listen for peers here; repeatable [/ip4/0.0.0.0/tcp/0; boot: port 44000]"},
     Setting{"peer", "-P,--peer", Kind::list, "nb", "ADDR",
@@ -42,10 +44,13 @@ constexpr std::array kSettings{
             "Ask this URL for peers; repeatable"},
     Setting{"announce", "--announce", Kind::list, "nb", "ADDR",
             "Others reach us at this address; repeatable"},
-    Setting{"address_scope", "--address-scope", Kind::text, "nb", "SCOPE",
+    Setting{"words", "words", Kind::words, "a", "WORDS", "explain ADDR, or replay FILE"},
+    Setting{"address_scope", "--address-scope", Kind::text, "nba", "SCOPE",
             "Narrowest class of address that others can use: global, private, loopback [global]"},
-    Setting{"global_network", "--global-network", Kind::list, "nb", "NET",
+    Setting{"global_network", "--global-network", Kind::list, "nba", "NET",
             "Count this network (10.0.0.0/8) as global, for labs; repeatable"},
+    Setting{"security", "--security", Kind::text, "nb", "NAMES",
+            "What secures TCP, best first: noise, tls, or both [noise,tls]"},
     Setting{"external_ip", "--external-ip", Kind::text, "nb", "IP",
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",
@@ -64,9 +69,11 @@ constexpr std::array kSettings{
     Setting{"lifetime", "--lifetime", Kind::text, "m", "SECONDS",
             "How long the mapping shall last [7200]"},
     Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
-    Setting{"action", "action", Kind::list, "m", "ACTION",
+    Setting{"action", "action", Kind::words, "m", "ACTION",
             "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
-    Setting{"config", "--config", Kind::text, "nbism", "FILE", "Configuration file (TOML)"},
+    Setting{"config", "--config", Kind::text, "nbisam", "FILE", "Configuration file (TOML)"},
+    Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
+            "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
             "End after the first verdict: 0, or 30 if no boot server was reached, 75 if none came"},
     Setting{"once_timeout", "--once-timeout", Kind::text, "n", "SECONDS",
@@ -74,7 +81,7 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbism", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbisam", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -85,8 +92,8 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node, Command::boot, Command::id, Command::status,
-                               Command::map};
+constexpr std::array kCommands{Command::node,   Command::boot, Command::id,
+                               Command::status, Command::addr, Command::map};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -130,6 +137,15 @@ Prints the peer id of the key file, which is made if there is none.)";
 
 Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not known yet,
 69 no node answers.)";
+    case Command::addr:
+      return R"(Examples:
+  pyrsia addr explain /ip4/100.64.3.7/tcp/44000
+  pyrsia addr explain 192.168.1.2 --json
+  pyrsia addr replay evidence.txt
+
+explain: what kind of address it is, who can reach it, and if the node on this machine has it:
+what it thinks of it, why, and what to do. Exit code as of status; 0 without a node.
+replay: tells the recording of `pyrsia node --record-evidence` to the state machine again.)";
     case Command::map:
       return R"(Examples:
   pyrsia map
@@ -150,13 +166,8 @@ std::string variable_name(const Setting& setting) {
   return name;
 }
 
-/// Words without a dash: they belong to the command line only.
-bool is_positional(const Setting& setting) {
-  return setting.flags.front() != '-';
-}
-
 std::string_view long_flag(const Setting& setting) {
-  if (is_positional(setting)) return setting.flags;
+  if (setting.kind == Kind::words) return setting.flags;
   if (const auto comma = setting.flags.find(",--"); setting.flags.starts_with("--"))
     return setting.flags.substr(0, comma);
   return setting.flags.substr(setting.flags.find("--"));
@@ -211,8 +222,8 @@ void add_flags(CLI::App& app, Command command, Flags& flags) {
       continue;
     }
     auto* option = app.add_option(names, flags.values[setting.key], help);
-    if (is_positional(setting)) {
-      option->type_name(std::string(setting.value))->expected(0, 3);
+    if (setting.kind == Kind::words) {
+      option->type_name(std::string(setting.value))->expected(1, 16);
       continue;
     }
     option->type_name(std::string(setting.value))->expected(1)->allow_extra_args(false);
@@ -235,7 +246,7 @@ void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
 std::optional<Complaint> take_variables(const char* (*variable)(const char*), Settings& settings) {
   for (const auto& setting : kSettings) {
     if (!has(setting, settings.command) || settings.find(setting.key) != nullptr) continue;
-    if (is_positional(setting)) continue;
+    if (setting.kind == Kind::words) continue;
     const auto name = variable_name(setting);
     const char* const raw = variable(name.c_str());
     const auto text = trimmed(raw == nullptr ? "" : raw);
@@ -300,7 +311,7 @@ std::optional<Complaint> take_file(const std::string& file, Settings& settings) 
     std::string key(toml_key.str());
     std::ranges::replace(key, '-', '_');
     const auto setting = std::ranges::find(kSettings, key, &Setting::key);
-    if (setting == kSettings.end() || key == "config" || is_positional(*setting)) {
+    if (setting == kSettings.end() || key == "config" || setting->kind == Kind::words) {
       return complain(fmt::format("configuration file {}, line {}: there is no setting \"{}\"",
                                   file, toml_key.source().begin.line, toml_key.str()));
     }
@@ -324,6 +335,7 @@ std::string_view name(Command command) {
     case Command::boot: return "boot";
     case Command::id: return "id";
     case Command::status: return "status";
+    case Command::addr: return "addr";
     case Command::map: return "map";
   }
   return "";
@@ -347,8 +359,11 @@ CommandLine read_settings(int argc, const char* const* argv,
   app.require_subcommand(1);
   std::array<Flags, kCommands.size()> flags;
   std::array<CLI::App*, kCommands.size()> subs{};
-  constexpr std::array kOneLine{"Run a node", "Run a boot server", "Print or make the identity",
+  constexpr std::array kOneLine{"Run a node",
+                                "Run a boot server",
+                                "Print or make the identity",
                                 "Ask the node on this machine",
+                                "Explain an address",
                                 "List, add or remove port mappings of the router"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);

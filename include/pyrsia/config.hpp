@@ -6,6 +6,7 @@
 #include <pyrsia/time.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,10 +55,16 @@ struct Config {
   /// What was learned of each network is kept here; none: until the host ends only.
   std::optional<std::filesystem::path> network_memory;
 
+  /// What secures TCP connections, best first: "noise", "tls". A listener takes all of them; a
+  /// dialer proposes the first, and the next where it is refused.
+  std::vector<std::string> security = {"noise", "tls"};
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
   PortMappingConfig port_mapping;
+  /// Gets all that the NAT verdict rests on, a line each, to be replayed later: see
+  /// docs/reachability.md. Lines have no newline. Empty: nothing is recorded.
+  std::function<void(const std::string& line)> evidence_sink;
   LogSink log;  ///< Empty: silence.
 };
 

@@ -74,7 +74,8 @@ class Host {
   /// Errors: `Errc::closed` once the host has stopped. One reader.
   Task<HostEvent> next_event();
 
-  /// Counters by name, as in "pyrsia_swarm_dials_total": for export.
+  /// All counters of all modules and the sizes of the tables that peers fill, by the name that
+  /// they are exported by: "pyrsia_swarm_dials_total", "pyrsia_swarm_connections".
   std::map<std::string, std::uint64_t> counters() const;
 
  private:

@@ -3,6 +3,7 @@
 
 #include <pyrsia/config.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace pyrsia {
@@ -57,8 +58,10 @@ AddressClassifier make_classifier(const Config& config) {
 
 Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
-    if (!address.is_plain_tcp())
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
+    const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
+                              !address.has(Protocol::http_path) && address.ip();
+    if (!address.is_plain_tcp() && !is_websocket)
+      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>[/ws]");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();
@@ -74,6 +77,13 @@ Result<> validate(const Config& config, std::string* detail) {
   for (const auto& url : config.bootstrap_urls) {
     if (!url.starts_with("http://") && !url.starts_with("https://"))
       return refuse(detail, "bootstrap-url", url, "does not begin with http:// or https://");
+  }
+  if (config.security.empty()) return refuse(detail, "security", "", "names nothing");
+  for (const auto& name : config.security) {
+    if (name != "noise" && name != "tls")
+      return refuse(detail, "security", name, "is neither noise nor tls");
+    if (std::ranges::count(config.security, name) > 1)
+      return refuse(detail, "security", name, "is named twice");
   }
   for (const auto& network : config.global_networks) {
     if (!parse_network(network))

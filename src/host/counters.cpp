@@ -7,6 +7,12 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   const auto add = [&out](const char* name, const Counter& counter) {
     out.emplace(std::string("pyrsia_") + name + "_total", counter.value());
   };
+  out["pyrsia_swarm_connections"] = swarm.connections().size();
+  out["pyrsia_peer_store_peers"] = swarm.peer_store().size();
+  out["pyrsia_peer_store_evicted_total"] = swarm.peer_store().evictions();
+  out["pyrsia_observed_addresses"] = observed.address_count();
+  out["pyrsia_observed_addresses_evicted_total"] = observed.evictions();
+  out["pyrsia_events_dropped_total"] = events.dropped_count();
   const auto& s = swarm.metrics();
   add("swarm_dials", s.dials);
   add("swarm_dials_failed", s.dials_failed);
@@ -21,9 +27,12 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("tcp_dials_from_listen_port", t.dials_from_listen_port);
   add("tcp_dials_from_ephemeral_port", t.dials_from_ephemeral_port);
   add("tcp_port_conflicts", t.port_conflicts);
+  add("tcp_refused_securities", t.refused_securities);
   add("yamux_streams_opened", t.yamux.streams_opened);
   add("yamux_streams_accepted", t.yamux.streams_accepted);
   add("yamux_streams_refused", t.yamux.streams_refused);
+  add("yamux_streams_over_buffer", t.yamux.streams_over_buffer);
+  add("yamux_pings_dropped", t.yamux.pings_dropped);
   add("yamux_protocol_errors", t.yamux.protocol_errors);
   add("yamux_keep_alive_timeouts", t.yamux.keep_alive_timeouts);
   add("yamux_write_timeouts", t.yamux.write_timeouts);
@@ -61,7 +70,30 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("join_rounds", joiner.metrics().rounds);
   add("join_joined", joiner.metrics().joined);
   add("join_failed", joiner.metrics().failed);
-  mapped_ports.add_counters(out);
+  const auto& m = mapped_ports.metrics();
+  add("portmap_requests_sent", m.requests_sent);
+  add("portmap_answers", m.answers);
+  add("portmap_answers_discarded", m.answers_discarded);
+  add("portmap_refusals", m.refusals);
+  add("portmap_granted", m.granted);
+  add("portmap_renewed", m.renewed);
+  add("portmap_renewals_failed", m.renewals_failed);
+  add("portmap_lost", m.lost);
+  add("portmap_removed", m.removed);
+  add("portmap_removals_failed", m.removals_failed);
+  add("portmap_router_restarts", m.router_restarts);
+  add("portmap_network_changes", m.network_changes);
+  add("portmap_rounds", m.rounds);
+  add("portmap_no_gateway", m.no_gateway);
+  add("portmap_nested", m.nested);
+  add("portmap_lies", m.lies);
+  add("portmap_ports_over_limit", m.ports_over_limit);
+  const auto& n = memory.metrics();
+  add("network_memory_reads", n.reads);
+  add("network_memory_read_failures", n.read_failures);
+  add("network_memory_writes", n.writes);
+  add("network_memory_write_failures", n.write_failures);
+  add("network_memory_forgotten", n.forgotten);
   return out;
 }
 

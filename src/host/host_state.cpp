@@ -1,6 +1,8 @@
 #include "host/host_state.hpp"
 
+#include "host/reachability_record.hpp"
 #include "host/scope.hpp"
+#include "host/thin_waist.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,10 +14,20 @@ namespace {
 constexpr Duration kHouseInterval = std::chrono::seconds(1);
 /// How often the network memory is written, if it has changed; and at the end.
 constexpr Duration kSaveInterval = std::chrono::minutes(1);
+/// What changes within this is one change of the network.
+constexpr Duration kNetworkDebounce = std::chrono::milliseconds(200);
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
   out.max_connections = config.max_connections;
+  return out;
+}
+
+/// Their multistream-select ids.
+std::vector<std::string> security_protocols(const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const auto& name : names)
+    out.emplace_back(name == "tls" ? secure::tls::kProtocol : secure::noise::kProtocol);
   return out;
 }
 
@@ -93,7 +105,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       reachability(reachability_config(config.autonat)),
       memory(env, config.network_memory, log.named("memory")),
       mapped_ports(
-          env, config, classifier, memory, [this] { addresses_changed(); }, log.named("portmap")),
+          env, config, classifier, memory,
+          [this](const host::MappingChanged& change) { port_mapping_changed(change); },
+          log.named("portmap")),
       pinger(swarm, {}),
       identifier(
           swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
@@ -117,7 +131,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                   }},
              log.named("bootstrap")),
       tasks(env) {
-  auto transport = std::make_unique<transport::tcp::Transport>(env, key, mux::yamux::Config());
+  transport::tcp::Config tcp_config;
+  tcp_config.securities = security_protocols(config.security);
+  auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
   swarm.add_observer(*this);
@@ -146,6 +162,7 @@ Task<> Host::State::start(std::string* detail) {
   autonat_client.start();
   joiner.start();
   tasks.spawn(keep_house());
+  tasks.spawn(watch_network());
   co_return ok;
 }
 
@@ -166,20 +183,35 @@ Task<> Host::State::stop() {
 
 std::vector<host::CandidateAddress> Host::State::candidates() const {
   std::vector<host::CandidateAddress> out;
-  const auto add = [&](const Multiaddr& address, const char* source, std::size_t observers) {
+  const auto add = [&](const Multiaddr& address, const char* source, std::size_t observers,
+                       std::uint16_t local_port) {
     if (!classifier.is_usable_by_others(address)) return;
     const auto same = std::ranges::find(out, address, &host::CandidateAddress::address);
     if (same == out.end()) {
-      out.push_back({address, source, observers});
+      out.push_back({address, source, observers, local_port});
     } else {
       same->observers = std::max(same->observers, observers);
+      if (same->local_port == 0) same->local_port = local_port;
     }
   };
-  for (const auto& address : config.announce) add(address.without_peer(), "announced", 0);
-  for (const auto& address : mapped_ports.addresses()) add(address, "mapped", 0);
-  for (const auto& address : swarm.listen_addresses()) add(address, "listen", 0);
+  for (const auto& address : config.announce) add(address.without_peer(), "announced", 0, 0);
+  const auto listening = swarm.listen_addresses();
+  for (const auto& address : listening) add(address, "listen", 0, address.port().value_or(0));
+  // What runs over a port that is seen or mapped: TCP and WebSocket, or QUIC.
+  const auto add_outside = [&](bool is_udp, std::uint16_t local_port, const Endpoint& outside,
+                               const char* source, std::size_t observers) {
+    for (const auto& address : listening) {
+      const auto endpoint = address.endpoint();
+      if (!endpoint || endpoint->port != local_port) continue;
+      if (host::is_over_udp(address) != is_udp) continue;
+      if (endpoint->ip.is_v6() != outside.ip.is_v6()) continue;
+      add(address.with_ip(outside.ip).with_port(outside.port), source, observers, local_port);
+    }
+  };
+  for (const auto& one : port_mappings)
+    add_outside(one.is_udp, one.local_port, one.external, "mapped", 0);
   for (const auto& seen : observed.candidates(1))
-    add(Multiaddr::tcp(seen.external), "observed", seen.observers);
+    add_outside(seen.is_udp, seen.local_port, seen.external, "observed", seen.observers);
   return out;
 }
 
@@ -276,8 +308,7 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 }
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
-  apply(reachability.add_result(result, joiner.is_boot_peer(result.server), env.now()));
-  judge_mappings();
+  feed(host::ServerAnswer{result, joiner.is_boot_peer(result.server)});
   remember_networks(result);
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
@@ -295,7 +326,7 @@ void Host::State::remember_networks(const autonat::ProbeResult& result) {
   if (!is_answer || mapped_ports.networks().empty()) return;
   auto& known = memory.at(mapped_ports.networks().front());
   known.verdict = reachability.status() == Reachability::unknown ? "" : name(reachability.status());
-  const auto mapping = observed.port_mapping(false);
+  const auto mapping = observed.port_mapping(false, false).mapping;
   if (mapping != host::PortMapping::unknown)
     known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
                                                                             : "endpoint_dependent";
@@ -306,12 +337,35 @@ void Host::State::remember_networks(const autonat::ProbeResult& result) {
 }
 
 void Host::State::addresses_changed() {
-  reachability.set_port_mapping(observed.port_mapping(false));
-  apply(reachability.set_candidates(candidates(), env.now()));
-  judge_mappings();
+  feed_nat_mappings();
+  feed(host::Candidates{candidates()});
   if (!is_running) return;
   autonat_client.reconsider();
   identifier.addresses_changed();
+}
+
+void Host::State::port_mapping_changed(const host::MappingChanged& change) {
+  constexpr std::size_t kMostMappings = 16;
+  std::erase_if(port_mappings, [&](const host::MappingChanged& one) {
+    return one.is_udp == change.is_udp && one.local_port == change.local_port &&
+           one.external.ip.is_v6() == change.external.ip.is_v6();
+  });
+  if (change.is_gained && port_mappings.size() < kMostMappings) port_mappings.push_back(change);
+  addresses_changed();
+  feed(host::Doubt{change.is_gained ? "a port mapping has come" : "a port mapping has gone"});
+}
+
+void Host::State::feed_nat_mappings() {
+  for (const bool is_v6 : {false, true}) {
+    for (const bool is_udp : {false, true}) {
+      const auto seen = observed.port_mapping(is_v6, is_udp);
+      const host::NatMapping now{is_v6, is_udp, seen.mapping, seen.networks};
+      auto& told = told_mappings[{is_v6, is_udp}];
+      const bool is_news = told.mapping != now.mapping || told.networks != now.networks;
+      told = now;
+      if (is_news) feed(now);
+    }
+  }
 }
 
 void Host::State::plan_probe() {
@@ -321,8 +375,16 @@ void Host::State::plan_probe() {
   autonat_client.probe_at(*next);
 }
 
-void Host::State::apply(const std::optional<StatusChanged>& change) {
+void Host::State::feed(const host::ReachabilityInput& input) {
+  const auto change = reachability.take(input, env.now());
+  const auto address_changes = reachability.take_address_changes();
+  // Time alone changes little, and mostly nothing: then it is not worth a line.
+  const bool is_time = std::holds_alternative<host::TimePassed>(input);
+  if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
+  if (!address_changes.empty()) judge_mappings();
+  for (const auto& one : address_changes) events.push(one);
+  if (!address_changes.empty() && is_running) identifier.addresses_changed();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},
@@ -331,11 +393,40 @@ void Host::State::apply(const std::optional<StatusChanged>& change) {
   if (is_running) identifier.addresses_changed();
 }
 
+void Host::State::record(const host::ReachabilityInput& input) {
+  if (!config.evidence_sink) return;
+  if (!std::exchange(is_recording, true)) config.evidence_sink(std::string(host::kRecordHeader));
+  config.evidence_sink(host::to_line({env.now(), input}));
+}
+
+void Host::State::recheck(const std::string& why) {
+  log.info("looking at our addresses again", {{"reason", why}});
+  swarm.refresh_listen_addresses();
+  close_connections_of_lost_addresses();
+  addresses_changed();
+  mapped_ports.network_changed();
+  feed(host::Doubt{why});
+}
+
+Task<> Host::State::watch_network() {
+  const auto watcher = env.watch_network();
+  if (!watcher) {  // Then the interfaces are still looked at every few seconds.
+    log.warning("cannot watch the network of this machine", {{"error", watcher.error()}});
+    co_return ok;
+  }
+  for (;;) {
+    PYRSIA_CO_TRY(co_await (*watcher)->changed());
+    PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
+    recheck("the network of this machine has changed");
+  }
+}
+
 Task<> Host::State::keep_house() {
   auto next_save = env.now() + kSaveInterval;
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
-    apply(reachability.tick(env.now()));
+    if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
+    feed(host::TimePassed());
     if (env.now() >= next_save) {
       next_save = env.now() + kSaveInterval;
       PYRSIA_CO_TRY(co_await memory.save());

@@ -7,6 +7,7 @@
 #include "host/network_memory.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
+#include "host/wake_detector.hpp"
 #include "protocols/autonat/client.hpp"
 #include "protocols/autonat/server.hpp"
 #include "protocols/identify/identifier.hpp"
@@ -36,6 +37,8 @@ struct Host::State final : private swarm::Observer,
   /// Where we might be reached: announced, observed and listened on, if usable in our scope.
   std::vector<host::CandidateAddress> candidates() const;
   std::vector<Multiaddr> advertised_addresses() const;
+  /// For whoever keeps port mappings. At most 16 are kept in mind.
+  void port_mapping_changed(const host::MappingChanged& change);
   std::vector<PeerInfo> peers();
   std::map<std::string, std::uint64_t> counters() const;
 
@@ -61,6 +64,10 @@ struct Host::State final : private swarm::Observer,
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
   std::optional<TimePoint> planned_probe;  ///< What the client was told last.
+  std::map<std::pair<bool, bool>, host::NatMapping> told_mappings;  ///< By is_v6, is_udp.
+  std::vector<host::MappingChanged> port_mappings;                  ///< Those that are there.
+  host::WakeDetector wake_detector;
+  bool is_recording = false;  ///< The header has been written.
   TaskGroup tasks;
 
  private:
@@ -75,7 +82,14 @@ struct Host::State final : private swarm::Observer,
   void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.
   void addresses_changed();
-  void apply(const std::optional<StatusChanged>& change);
+  /// Tells the state machine, the recording, and whoever hears of what follows.
+  void feed(const host::ReachabilityInput& input);
+  /// How our NAT maps each kind of listener, as far as peers have seen it.
+  void feed_nat_mappings();
+  void record(const host::ReachabilityInput& input);
+  /// Everything may be different from before: looks at it all again.
+  void recheck(const std::string& why);
+  Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
   void judge_mappings();

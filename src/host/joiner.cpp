@@ -1,8 +1,23 @@
 #include "host/joiner.hpp"
 
+#include "base/in_words.hpp"
+
 #include <algorithm>
 
 namespace pyrsia {
+
+namespace {
+
+/// "/ip4/…/tcp/…/p2p/…", of more than one address the first and how many others.
+std::string text_of(const bootstrap::BootPeer& peer) {
+  if (peer.addresses.empty()) return peer.peer.to_string();
+  auto text = peer.addresses.front().with_peer(peer.peer).to_string();
+  if (peer.addresses.size() > 1)
+    text += " (nor at " + std::to_string(peer.addresses.size() - 1) + " more)";
+  return text;
+}
+
+}  // namespace
 
 Joiner::Joiner(swarm::Swarm& swarm, JoinerConfig config, bootstrap::Client* client,
                Callbacks callbacks, Logger log)
@@ -138,11 +153,12 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   const auto connected = co_await swarm_.connect(std::move(request));
   if (!connected) {
     if (connected.error() != Errc::cancelled) {
-      tell(BootstrapProgress::Stage::failed,
-           "cannot reach boot peer " + peer.peer.to_string() + ": " + connected.error().message());
+      tell(BootstrapProgress::Stage::failed, "cannot reach boot peer " + text_of(peer) + ": " +
+                                                 std::string(in_words(connected.error())));
     }
     co_return connected.error();
   }
+  if (client_) client_->confirm(peer.peer, connected->remote);
   tell(BootstrapProgress::Stage::connected,
        "connected to boot peer " + connected->remote.with_peer(peer.peer).to_string());
   co_return ok;

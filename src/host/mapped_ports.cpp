@@ -1,6 +1,7 @@
 #include "host/mapped_ports.hpp"
 
 #include "base/hex.hpp"
+#include "host/thin_waist.hpp"
 
 #include <algorithm>
 
@@ -21,14 +22,8 @@ portmap::MapperConfig mapper_config(const PortMappingConfig& config) {
 std::optional<portmap::Listener> listener_at(const Multiaddr& address) {
   const auto endpoint = address.endpoint();
   if (!endpoint || endpoint->port == 0) return std::nullopt;
-  if (address.is_plain_tcp()) return portmap::Listener{portmap::Transport::tcp, *endpoint};
-  if (address.is_quic_v1()) return portmap::Listener{portmap::Transport::udp, *endpoint};
-  return std::nullopt;
-}
-
-Multiaddr address_of(portmap::Transport transport, const Endpoint& external) {
-  return transport == portmap::Transport::tcp ? Multiaddr::tcp(external)
-                                              : Multiaddr::quic_v1(external);
+  const auto transport = is_over_udp(address) ? portmap::Transport::udp : portmap::Transport::tcp;
+  return portmap::Listener{transport, *endpoint};
 }
 
 std::string_view state_name(portmap::Attempt::State state) {
@@ -43,7 +38,7 @@ std::string_view state_name(portmap::Attempt::State state) {
 }  // namespace
 
 MappedPorts::MappedPorts(Env& env, const Config& config, const AddressClassifier& classifier,
-                         NetworkMemory& memory, std::function<void()> on_change, Logger log)
+                         NetworkMemory& memory, OnChange on_change, Logger log)
     : is_on_(config.port_mapping.mode == PortMappingMode::automatic &&
              config.scope != AddressScope::loopback),
       memory_(memory),
@@ -91,19 +86,15 @@ void MappedPorts::judge(const std::vector<AddressVerdict>& verdicts,
   if (!mapper_) return;
   mapper_->set_observed(std::move(observed));
   for (const auto& [listener, external] : mapper_->externals()) {
-    const auto address = address_of(listener.transport, external);
-    const auto found = std::ranges::find(verdicts, address, &AddressVerdict::address);
-    if (found == verdicts.end() || found->status == Reachability::unknown) continue;
-    mapper_->judge(listener.transport, external, found->status == Reachability::reachable);
+    const bool is_udp = listener.transport == portmap::Transport::udp;
+    for (const auto& verdict : verdicts) {
+      const bool is_meant = verdict.address.endpoint() == external &&
+                            is_over_udp(verdict.address) == is_udp &&
+                            verdict.status != Reachability::unknown;
+      if (is_meant)
+        mapper_->judge(listener.transport, external, verdict.status == Reachability::reachable);
+    }
   }
-}
-
-std::vector<Multiaddr> MappedPorts::addresses() const {
-  std::vector<Multiaddr> out;
-  if (!mapper_) return out;
-  for (const auto& [listener, external] : mapper_->externals())
-    out.push_back(address_of(listener.transport, external));
-  return out;
 }
 
 PortMappingReport MappedPorts::report() const {
@@ -131,35 +122,6 @@ PortMappingReport MappedPorts::report() const {
   return out;
 }
 
-void MappedPorts::add_counters(std::map<std::string, std::uint64_t>& out) const {
-  const auto add = [&](const char* name, const Counter& counter) {
-    out.emplace("pyrsia_portmap_" + std::string(name) + "_total", counter.value());
-  };
-  add("requests_sent", metrics_.requests_sent);
-  add("answers", metrics_.answers);
-  add("answers_discarded", metrics_.answers_discarded);
-  add("refusals", metrics_.refusals);
-  add("granted", metrics_.granted);
-  add("renewed", metrics_.renewed);
-  add("renewals_failed", metrics_.renewals_failed);
-  add("lost", metrics_.lost);
-  add("removed", metrics_.removed);
-  add("removals_failed", metrics_.removals_failed);
-  add("router_restarts", metrics_.router_restarts);
-  add("network_changes", metrics_.network_changes);
-  add("rounds", metrics_.rounds);
-  add("no_gateway", metrics_.no_gateway);
-  add("nested", metrics_.nested);
-  add("lies", metrics_.lies);
-  add("ports_over_limit", metrics_.ports_over_limit);
-  const auto& memory = memory_.metrics();
-  out.emplace("pyrsia_network_memory_reads_total", memory.reads.value());
-  out.emplace("pyrsia_network_memory_read_failures_total", memory.read_failures.value());
-  out.emplace("pyrsia_network_memory_writes_total", memory.writes.value());
-  out.emplace("pyrsia_network_memory_write_failures_total", memory.write_failures.value());
-  out.emplace("pyrsia_network_memory_forgotten_total", memory.forgotten.value());
-}
-
 void MappedPorts::on_mapping(const portmap::MappingEvent& event) {
   using Kind = portmap::MappingEvent::Kind;
   const auto* const what = event.kind == Kind::lost     ? "port mapping lost"
@@ -168,7 +130,12 @@ void MappedPorts::on_mapping(const portmap::MappingEvent& event) {
   log_.info(what, {{"inside", event.listener.at.to_string()},
                    {"outside", event.external.to_string()},
                    {"protocol", name(event.method)}});
-  on_change_();
+  MappingChanged change;
+  change.is_gained = event.kind != Kind::lost;
+  change.is_udp = event.listener.transport == portmap::Transport::udp;
+  change.local_port = event.listener.at.port;
+  change.external = event.external;
+  on_change_(change);
 }
 
 portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "host/network_memory.hpp"
+#include "host/reachability_input.hpp"
 #include "nat/portmap/mapper.hpp"
 
 #include <pyrsia/config.hpp>
@@ -22,9 +23,11 @@ namespace pyrsia::host {
 /// in which network. Owned by the host; classifier and memory must outlive it.
 class MappedPorts final : private portmap::Observer {
  public:
-  /// `on_change` is called whenever addresses() has changed.
+  /// `on_change` is told of each port that routers have opened, or closed.
+  using OnChange = std::function<void(const MappingChanged& change)>;
+
   MappedPorts(Env& env, const Config& config, const AddressClassifier& classifier,
-              NetworkMemory& memory, std::function<void()> on_change, Logger log);
+              NetworkMemory& memory, OnChange on_change, Logger log);
   ~MappedPorts() override;
 
   bool is_on() const { return is_on_; }
@@ -39,10 +42,8 @@ class MappedPorts final : private portmap::Observer {
   /// What dial-backs have shown of all addresses, and where peers see us.
   void judge(const std::vector<AddressVerdict>& verdicts, std::vector<IpAddress> observed);
 
-  /// Addresses outside that routers have opened for us.
-  std::vector<Multiaddr> addresses() const;
   PortMappingReport report() const;
-  void add_counters(std::map<std::string, std::uint64_t>& out) const;
+  const portmap::Metrics& metrics() const { return metrics_; }
   /// The networks that we are in, for what else is to be remembered of them.
   const std::vector<NetworkKey>& networks() const { return networks_; }
 
@@ -53,7 +54,7 @@ class MappedPorts final : private portmap::Observer {
 
   bool is_on_;
   NetworkMemory& memory_;
-  std::function<void()> on_change_;
+  OnChange on_change_;
   Logger log_;
   portmap::Metrics metrics_;
   std::vector<NetworkKey> networks_;

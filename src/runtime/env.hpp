@@ -41,11 +41,15 @@ class Env {
   virtual Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote,
                                                        TcpConnectOptions options) = 0;
   /// Errors: as tcp_listen().
-  virtual Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) = 0;
+  virtual Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
+                                                      const UdpOptions& options) = 0;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) { return udp_bind(local, {}); }
   /// The addresses of interfaces that are up, loopback included.
   virtual std::vector<InterfaceAddress> interface_addresses() = 0;
   /// The routers of the default routes, of both families, preferred ones first; at most 16.
   virtual std::vector<Gateway> default_gateways() = 0;
+  /// Errors: `Errc::limit_reached`, `Errc::permission_denied`, `Errc::network_failed`.
+  virtual Result<std::unique_ptr<NetworkWatcher>> watch_network() = 0;
 
   /// A and AAAA records, at most 32; literals and the hosts file are understood.
   /// Errors: `Errc::not_found`, `Errc::timed_out`, `Errc::unavailable` (no server answers).

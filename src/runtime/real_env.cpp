@@ -1,6 +1,7 @@
 #include "runtime/real_env.hpp"
 
 #include "runtime/kernel_env.hpp"
+#include "runtime/network_watcher.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/socket_address.hpp"
 #include "runtime/tcp_socket.hpp"
@@ -79,8 +80,9 @@ Task<std::unique_ptr<TcpSocket>> KernelEnv::tcp_connect(Endpoint remote,
   return connect_tcp(reactor_, executor(), remote, std::move(options));
 }
 
-Result<std::unique_ptr<UdpSocket>> KernelEnv::udp_bind(const Endpoint& local) {
-  return bind_udp(reactor_, executor(), local);
+Result<std::unique_ptr<UdpSocket>> KernelEnv::udp_bind(const Endpoint& local,
+                                                       const UdpOptions& options) {
+  return bind_udp(reactor_, executor(), local, options);
 }
 
 std::vector<InterfaceAddress> KernelEnv::interface_addresses() {
@@ -95,6 +97,10 @@ std::vector<InterfaceAddress> KernelEnv::interface_addresses() {
   }
   ::freeifaddrs(list);
   return found;
+}
+
+Result<std::unique_ptr<NetworkWatcher>> KernelEnv::watch_network() {
+  return pyrsia::watch_network(reactor_, executor());
 }
 
 Task<std::vector<IpAddress>> KernelEnv::resolve(std::string name, IpFamily family) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,12 @@ class SimHost final : public BareEnv, public Node {
   Result<std::unique_ptr<TcpListener>> tcp_listen(const Endpoint& local,
                                                   const TcpListenOptions& options) override;
   Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
-  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) override;
+  using Env::udp_bind;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
+                                              const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
   std::vector<Gateway> default_gateways() override;
+  Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
@@ -43,12 +47,15 @@ class SimHost final : public BareEnv, public Node {
   void kill();
   void restart() { is_up_ = true; }
   bool is_up() const { return is_up_; }
-  /// The interface has other addresses now. Connections from old ones fall silent.
+  /// The interface has other addresses now. Connections from old ones fall silent. Watchers are
+  /// told.
   void set_addresses(const std::vector<std::string>& addresses);
   /// What its default routes lead to; at first nowhere. Only default_gateways() tells it.
   void set_gateways(const std::vector<std::string>& addresses);
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
+  /// Watchers are told that something has changed, such as a route.
+  void announce_network_change();
   std::size_t connection_count() const { return tcp_.connection_count(); }
   /// The calendar jumps.
   void set_wall_offset(Duration offset) { wall_offset_ = offset; }
@@ -72,6 +79,8 @@ class SimHost final : public BareEnv, public Node {
   bool is_up_ = true;
   Duration wall_offset_{0};
   std::vector<Gateway> gateways_;
+  class Watcher;
+  std::set<Watcher*> watchers_;
   TcpStack tcp_;
   UdpStack udp_;
 };

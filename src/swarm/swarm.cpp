@@ -77,6 +77,7 @@ Task<> Swarm::stop() {
   while (state.calls > 0) PYRSIA_CO_TRY(co_await state.calls_ended.wait());
   state.tasks.cancel();
   PYRSIA_CO_TRY(co_await state.tasks.join());
+  for (const auto& transport : state.shared.transports) PYRSIA_CO_TRY(co_await transport->stop());
   co_return co_await state.notifier.stop();
 }
 
@@ -86,6 +87,10 @@ Result<Multiaddr> Swarm::listen(const Multiaddr& address) {
 
 std::vector<Multiaddr> Swarm::listen_addresses() const {
   return state_->listeners.addresses();
+}
+
+void Swarm::refresh_listen_addresses() {
+  state_->listeners.tick();
 }
 
 void Swarm::handle(std::string protocol, ProtocolLimits limits, StreamHandler handler) {
@@ -101,11 +106,15 @@ Task<ConnectionInfo> Swarm::connect(DialRequest request) {
   auto& state = *state_;
   if (state.is_stopping) co_return Errc::closed;
   if (request.peer == state.shared.local_peer) co_return Errc::invalid_argument;
-  if (!request.is_new_connection) {
-    if (const auto* open = state.connections.best(request.peer)) co_return open->info;
-  }
   const Call call(state);
-  co_return co_await state.dialer.connect(std::move(request));
+  auto* connection = request.is_new_connection ? nullptr : state.connections.best(request.peer);
+  if (!connection) {
+    PYRSIA_CO_TRY(const auto info, co_await state.dialer.connect(std::move(request)));
+    connection = state.connections.find(info.id);
+    if (!connection) co_return Errc::closed;
+  }
+  ConnectionUse use(*connection);
+  co_return co_await state.connections.wait_confirmed(std::move(use));
 }
 
 Task<std::unique_ptr<Stream>> Swarm::open_stream(PeerId peer, std::string protocol) {
@@ -116,7 +125,8 @@ Task<std::unique_ptr<Stream>> Swarm::open_stream(PeerId peer, std::string protoc
     auto* connection = state.connections.best(peer);
     if (!connection) {
       DialRequest request{.peer = peer, .addresses = {}};
-      PYRSIA_CO_TRY(const auto info, co_await connect(std::move(request)));
+      // Not connect(): a stream may be opened before the peer has confirmed the connection.
+      PYRSIA_CO_TRY(const auto info, co_await state.dialer.connect(std::move(request)));
       connection = state.connections.find(info.id);
       if (!connection) co_return Errc::closed;
     }
@@ -165,6 +175,10 @@ void Swarm::disconnect(const PeerId& peer) noexcept {
 }
 
 PeerStore& Swarm::peer_store() {
+  return state_->shared.peer_store;
+}
+
+const PeerStore& Swarm::peer_store() const {
   return state_->shared.peer_store;
 }
 

@@ -43,6 +43,8 @@ class Swarm {
   Result<Multiaddr> listen(const Multiaddr& address);
   /// Where we listen; an unspecified IP is replaced by those of the interfaces. Without /p2p.
   std::vector<Multiaddr> listen_addresses() const;
+  /// Looks at the interfaces at once, not only every few seconds: they may have changed.
+  void refresh_listen_addresses();
 
   /// Serves `protocol` from now on. Names begin with a slash.
   void handle(std::string protocol, ProtocolLimits limits, StreamHandler handler);
@@ -69,6 +71,7 @@ class Swarm {
   void disconnect(const PeerId& peer) noexcept;
 
   PeerStore& peer_store();
+  const PeerStore& peer_store() const;
   const PeerId& local_peer() const;
   const KeyPair& key() const;
   Env& env();

@@ -50,7 +50,7 @@ class Listener {
   virtual void close() noexcept = 0;
 };
 
-/// One way to reach peers: TCP now; QUIC, WebSocket later.
+/// One way to reach peers: TCP, QUIC.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -64,6 +64,10 @@ class Transport {
   virtual bool can_listen(const Multiaddr& address) const = 0;
   /// Errors: those of Env::tcp_listen().
   virtual Result<std::unique_ptr<Listener>> listen(const Multiaddr& address) = 0;
+
+  /// Ends what runs in the background, when its connections and listeners are no longer used.
+  /// Errors: none.
+  virtual Task<> stop() { co_return ok; }
 };
 
 }  // namespace pyrsia::transport

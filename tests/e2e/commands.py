@@ -59,6 +59,28 @@ def test_flag_wins_over_variable_over_file(program):
         expect(flag.stdout == ids["a"], flag)
 
 
+def test_every_checked_setting_is_a_flag_a_variable_and_a_key(program):
+    """Shown by what it says of a bad value; each must name the place that the value came from."""
+    bad = {"host": "x", "port": "x", "listen": "x", "peer": "x", "probe": "x", "announce": "x",
+           "bootstrap_url": "x", "address_scope": "x", "global_network": "x", "log_level": "x",
+           "once_timeout": "0"}
+    switches = ["listen_only", "once", "json", "init_blockchain"]
+    with directory() as cwd:
+        for key, value in bad.items():
+            flag = "--" + key.replace("_", "-")
+            name = "PYRSIA_" + key.upper()
+            (cwd / "a.toml").write_text(f'{key} = "{value}"\n')
+            expect_refusal(run(program, "node", flag, value, cwd=cwd), 64, f"{flag}:")
+            expect_refusal(run(program, "node", cwd=cwd, env={name: value}), 78, f"{name}:")
+            expect_refusal(run(program, "node", "--config", "a.toml", cwd=cwd), 78, f"a.toml: {key}:")
+        for key in switches:
+            name = "PYRSIA_" + key.upper()
+            (cwd / "a.toml").write_text(f"{key} = 7\n")
+            expect_refusal(run(program, "node", cwd=cwd, env={name: "x"}), 78, f"{name}:")
+            done = run(program, "node", cwd=cwd, env={"PYRSIA_CONFIG": "a.toml"})
+            expect_refusal(done, 78, "a.toml, line 1", key)
+
+
 def test_settings_of_the_original_are_accepted(program):
     with directory() as cwd, Daemon(
             program, "node", "--listen-only", "--init-blockchain", "--max-provided-keys", "7",
@@ -139,6 +161,10 @@ def test_status_command(program):
             expect(told["schema"] == "pyrsia.nat/1" and told["peers_count"] == 0, told)
             quiet = run(program, "status", "--quiet", "-p", str(port), cwd=cwd)
             expect(quiet.returncode == 0 and quiet.stdout == "", quiet)
+            # A proxy has no business with what is on this machine.
+            beside = run(program, "status", "-p", str(port), cwd=cwd,
+                         env={"http_proxy": "http://127.0.0.1:1"})
+            expect(beside.returncode == 75 and beside.stdout == known.stdout, beside)
 
 
 def test_ipv6_literal_for_the_api(program):

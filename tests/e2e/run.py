@@ -12,13 +12,14 @@ import sys
 import time
 import traceback
 
+import addresses
 import bad_input
 import cluster
 import commands
 
 TESTS = [
     function
-    for module in (commands, cluster, bad_input)
+    for module in (commands, cluster, addresses, bad_input)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

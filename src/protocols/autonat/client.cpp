@@ -1,5 +1,6 @@
 #include "protocols/autonat/client.hpp"
 
+#include "base/in_words.hpp"
 #include "protocols/autonat/exchange.hpp"
 #include "runtime/timeout.hpp"
 
@@ -16,7 +17,7 @@ std::string failure_text(Error error) {
     return "connection closed: the server ended the stream without an answer";
   if (error == Errc::malformed || error == Errc::too_large || error == Errc::protocol_violation)
     return "malformed answer from the server";
-  return "dial failure: " + error.message();
+  return "dial failure: " + std::string(in_words(error));
 }
 
 /// True if a server that was asked for `asked` may honestly answer `address`: it replaces the IP.

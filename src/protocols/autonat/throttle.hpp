@@ -1,6 +1,6 @@
 #pragma once
 
-#include "swarm/ip_group.hpp"
+#include "base/ip_group.hpp"
 
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/time.hpp>
@@ -46,7 +46,7 @@ class Throttle {
     ThrottleWindow limits;
     std::deque<Entry> entries;
     std::unordered_map<PeerId, std::size_t> counts;
-    swarm::IpGroupCounts ip_counts;
+    IpGroupCounts ip_counts;
   };
   static void expire(Window& window, TimePoint now);
 

@@ -124,8 +124,9 @@ Node::Node(Env& env, const Flags& flags)
       pinger_(swarm_, ping::Config()),
       server_(swarm_, autonat::ServerConfig(), *this, Logger("autonat", sink_)),
       tasks_(env) {
-  swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(env, key_, mux::yamux::Config()));
+  transport::tcp::Config tcp_config;
+  tcp_config.securities.assign(1, flags.security);
+  swarm_.add_transport(std::make_unique<transport::tcp::Transport>(env, key_, tcp_config));
   swarm_.add_observer(*this);
 }
 

@@ -24,6 +24,7 @@ namespace json = boost::json;
 struct Flags {
   std::vector<Multiaddr> listen;
   std::vector<Multiaddr> announce;
+  std::string security = "/noise";
   std::uint8_t key_seed = 1;
   bool serves_autonat = false;
   bool allows_loopback = false;
