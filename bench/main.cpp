@@ -1,7 +1,7 @@
 // The load, both sides; README.md tells what is measured and how.
 //   pyrsia_bench server|handshake-server --listen ADDRESS
-//   pyrsia_bench throughput|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER [--listen ADDRESS]
-//                [--at-once N] [--seconds S] [--security noise|tls]
+//   pyrsia_bench throughput|download|first-byte|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER
+//                [--listen ADDRESS] [--at-once N] [--seconds S] [--security noise|tls]
 #include "handshake.hpp"
 #include "runtime/real_env.hpp"
 
@@ -53,6 +53,8 @@ Result<> start(Env& env, std::string_view what, const bench::Load& load) {
   if (!load.to.peer_id() || !load.to.endpoint()) return Errc::invalid_argument;
   if (what == "handshake") return run(env, bench::handshakes(env, load), {});
   if (what == "throughput") return run(env, bench::throughput(env, load), {});
+  if (what == "download") return run(env, bench::download(env, load), {});
+  if (what == "first-byte") return run(env, bench::first_byte(env, load), {});
   if (what == "setup") return run(env, bench::setup(env, load), {});
   if (what == "idle") return run(env, bench::idle(env, load), {});
   if (what == "autonat") return run(env, bench::autonat(env, load), {});

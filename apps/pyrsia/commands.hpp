@@ -17,6 +17,10 @@ ExitCode run_addr(const Options& options);
 
 /// `map`
 ExitCode run_map(const Options& options);
+/// `ping`
+ExitCode run_ping(const Options& options);
+/// `perf`
+ExitCode run_perf(const Options& options);
 
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);

@@ -48,6 +48,8 @@ ExitCode run(int argc, char** argv) {
     case Command::boot: return run_node(std::move(options));
     case Command::id: return run_id(options);
     case Command::status: return run_status(options);
+    case Command::ping: return run_ping(options);
+    case Command::perf: return run_perf(options);
     case Command::addr: return run_addr(options);
     case Command::map: return run_map(options);
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <ranges>
 
 namespace pyrsia::app {
@@ -92,6 +93,21 @@ class Reader {
       if (!is_http_url(value)) return complain(key, value, "is not an http or https URL");
       if (std::ranges::find(out, value) == out.end()) out.push_back(value);
     }
+  }
+
+  /// "192.0.2.1:80" or "[2001:db8::1]:80".
+  void endpoint(std::string_view key, Endpoint& out) {
+    const auto value = text(key);
+    if (!value) return;
+    const auto colon = value->rfind(':');
+    auto host = value->substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    const auto ip = IpAddress::parse(host);
+    const auto port = colon == value->npos ? std::string() : value->substr(colon + 1);
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+    if (!ip || error != std::errc() || end != port.data() + port.size() || port.empty())
+      return complain(key, *value, "is not an address such as 192.0.2.1:4001");
+    out.ip = *ip;
   }
 
   void complain(std::string_view key, std::string_view value, std::string_view why) {
@@ -262,6 +278,28 @@ void note_unused(const Settings& settings, Options& options) {
   }
 }
 
+void read_measuring(Reader& reader, const Settings& settings, Options& options) {
+  options.has_key_file = settings.find("key") != nullptr;
+  options.is_perf_server = settings.is_on("run_server");
+  reader.number<std::uint32_t>("count", 1, 1'000'000, options.count);
+  constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+  reader.number<std::uint64_t>("upload_bytes", 0, kMost, options.upload_bytes);
+  reader.number<std::uint64_t>("download_bytes", 0, kMost, options.download_bytes);
+  reader.endpoint("server_address", options.perf_server);
+  const auto transport = reader.text("transport").value_or("tcp");
+  if (transport != "tcp" && transport != "quic-v1")
+    reader.complain("transport", transport, "is none of tcp, quic-v1");
+  std::vector<Multiaddr> addresses;
+  reader.addresses("words", true, addresses);
+  if (addresses.size() > 1) reader.complain("words", addresses[1].to_string(), "is one too many");
+  if (!addresses.empty()) {
+    options.address = addresses.front();
+  } else if (settings.find("server_address") != nullptr) {
+    options.address = transport == "tcp" ? Multiaddr::tcp(options.perf_server)
+                                         : Multiaddr::quic_v1(options.perf_server);
+  }
+}
+
 /// What the host says of its configuration ("listen: /ip4/...: why"), as a complaint about whatever
 /// gave that value.
 Complaint host_complaint(const Settings& settings, const std::string& why) {
@@ -299,6 +337,14 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   reader.addresses("probe", true, host.probe_servers);
   reader.urls("bootstrap_url", host.bootstrap_urls);
   reader.urls("member", options.members);
+  reader.addresses("sibling", true, host.siblings);
+  if (options.command == Command::ping || options.command == Command::perf) {
+    read_measuring(reader, settings, options);
+    if (!reader.complaint && !options.address)
+      return Complaint{ExitCode::usage,
+                       "whom? give an address that ends in /p2p/<id> (see --help)"};
+    return reader.complaint;
+  }
   if (reader.complaint) return reader.complaint;
   apply_precedence(settings, options);
   note_unused(settings, options);

@@ -22,7 +22,7 @@ struct Setting {
   std::string_view key;
   std::string_view flags;
   Kind kind;
-  std::string_view commands;  ///< First letters.
+  std::string_view commands;  ///< Letters of letter().
   std::string_view value;     ///< What stands for its value in the help.
   std::string_view help;
 };
@@ -55,8 +55,21 @@ constexpr std::array kSettings{
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",
             "Status URL of another boot server of the cluster; repeatable"},
-    Setting{"key", "--key", Kind::text, "nbim", "FILE",
-            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser]"},
+    Setting{"sibling", "--sibling", Kind::list, "b", "ADDR",
+            "Boot server (.../p2p/<id>) at another IP that dials back for us, and we for it; "
+            "repeatable"},
+    Setting{"words", "words", Kind::words, "gf", "ADDR", "Whom: .../p2p/<id>"},
+    Setting{"count", "-c,--count", Kind::text, "g", "N", "How many times [5]"},
+    Setting{"run_server", "--run-server", Kind::on_off, "f", "", "Serve others, until stopped"},
+    Setting{"server_address", "--server-address", Kind::text, "f", "IP:PORT",
+            "Where the server listens, or which one to ask, instead of ADDR"},
+    Setting{"transport", "--transport", Kind::text, "f", "NAME",
+            "With --server-address: tcp or quic-v1 [tcp]"},
+    Setting{"upload_bytes", "--upload-bytes", Kind::text, "f", "N", "Send so many bytes [0]"},
+    Setting{"download_bytes", "--download-bytes", Kind::text, "f", "N",
+            "Then have so many sent back [0]"},
+    Setting{"key", "--key", Kind::text, "nbigfm", "FILE",
+            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser; ping, perf: a new key]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
     Setting{"port_mapping", "--port-mapping", Kind::text, "nb", "MODE",
@@ -71,7 +84,7 @@ constexpr std::array kSettings{
     Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
     Setting{"action", "action", Kind::words, "m", "ACTION",
             "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
-    Setting{"config", "--config", Kind::text, "nbisam", "FILE", "Configuration file (TOML)"},
+    Setting{"config", "--config", Kind::text, "nbisagfm", "FILE", "Configuration file (TOML)"},
     Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
             "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
@@ -81,7 +94,7 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbisam", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbisagm", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -92,8 +105,8 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node,   Command::boot, Command::id,
-                               Command::status, Command::addr, Command::map};
+constexpr std::array kCommands{Command::node, Command::boot, Command::id,  Command::ping,
+                               Command::perf, Command::addr, Command::map, Command::status};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -137,6 +150,23 @@ Prints the peer id of the key file, which is made if there is none.)";
 
 Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not known yet,
 69 no node answers.)";
+    case Command::ping:
+      return R"(Examples:
+  pyrsia ping /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --count 100 --json /dns4/boot.example.org/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --key pyrsia/p2p_keypair.ser /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+
+Connects, and measures round trips, one a second. Exit code: 0 all answered, 10 over a relay
+only, 11 some answers are missing, 20 no answer.)";
+    case Command::perf:
+      return R"(Examples:
+  pyrsia perf --run-server --server-address 0.0.0.0:4001
+  pyrsia perf --server-address 198.51.100.7:4001 --upload-bytes 1000000000
+  pyrsia perf --download-bytes 1000000000 /ip4/198.51.100.7/tcp/4001/p2p/12D3KooW...
+
+Measures throughput by /perf/1.0.0. Prints what the libp2p perf harness reads: a JSON line
+each second, and one at the end. Exit code: 0, or 20 if the run failed. A server has the
+fixed key of the harness unless --key is given, and serves whoever comes.)";
     case Command::addr:
       return R"(Examples:
   pyrsia addr explain /ip4/100.64.3.7/tcp/44000
@@ -159,6 +189,21 @@ a public address, 20 no router does it.)";
   return "";
 }
 
+/// What stands for a command in Setting::commands.
+char letter(Command command) {
+  switch (command) {
+    case Command::node: return 'n';
+    case Command::boot: return 'b';
+    case Command::id: return 'i';
+    case Command::status: return 's';
+    case Command::ping: return 'g';
+    case Command::perf: return 'f';
+    case Command::addr: return 'a';
+    case Command::map: return 'm';
+  }
+  return ' ';
+}
+
 std::string variable_name(const Setting& setting) {
   if (setting.key == "key") return "PYRSIA_KEYPAIR";  // The original's name.
   std::string name = "PYRSIA_";
@@ -174,7 +219,7 @@ std::string_view long_flag(const Setting& setting) {
 }
 
 bool has(const Setting& setting, Command command) {
-  return setting.commands.find(name(command).front()) != std::string_view::npos;
+  return setting.commands.find(letter(command)) != std::string_view::npos;
 }
 
 std::string trimmed(std::string_view text) {
@@ -335,6 +380,8 @@ std::string_view name(Command command) {
     case Command::boot: return "boot";
     case Command::id: return "id";
     case Command::status: return "status";
+    case Command::ping: return "ping";
+    case Command::perf: return "perf";
     case Command::addr: return "addr";
     case Command::map: return "map";
   }
@@ -362,9 +409,11 @@ CommandLine read_settings(int argc, const char* const* argv,
   constexpr std::array kOneLine{"Run a node",
                                 "Run a boot server",
                                 "Print or make the identity",
-                                "Ask the node on this machine",
+                                "Measure round trips to a peer",
+                                "Measure throughput to a peer",
                                 "Explain an address",
-                                "List, add or remove port mappings of the router"};
+                                "List, add or remove port mappings of the router",
+                                "Ask the node on this machine"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
     add_flags(*subs[i], kCommands[i], flags[i]);

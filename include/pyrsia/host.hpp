@@ -28,6 +28,15 @@ struct PeerInfo {
   Duration connected_for{0};
 };
 
+/// One connection to a peer.
+struct PathInfo {
+  Multiaddr local;   ///< Without /p2p.
+  Multiaddr remote;  ///< Without /p2p.
+  bool is_inbound = false;
+  std::string security;
+  std::string muxer;
+};
+
 /// One peer-to-peer node: an identity, its connections, its protocols and its NAT verdict.
 /// Lives on the thread of its runtime; all calls are made there.
 class Host {
@@ -58,6 +67,8 @@ class Host {
   /// on them is looked at again at once.
   void network_changed();
   std::vector<PeerInfo> peers() const;
+  /// The connections to `peer`; new streams go over the first.
+  std::vector<PathInfo> paths(const PeerId& peer) const;
 
   /// Errors: see swarm::Swarm::connect(): `Errc::unavailable`, `Errc::refused`,
   /// `Errc::unreachable`, `Errc::timed_out`, `Errc::wrong_peer`, …

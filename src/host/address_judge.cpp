@@ -84,7 +84,7 @@ bool AddressJudge::set(Reachability status) {
 std::size_t AddressJudge::networks(Vote::Kind kind) const {
   std::set<std::string> found;
   for (const auto& vote : votes_)
-    if (vote.kind == kind) found.insert(vote.witness);
+    if (vote.kind == kind) found.insert(vote.voter);
   return found.size();
 }
 
@@ -92,7 +92,7 @@ std::size_t AddressJudge::agreeing_networks() const {
   std::set<std::string> found;
   for (const auto& vote : votes_)
     if ((vote.kind == Vote::Kind::not_reached) == (status_ == Reachability::unreachable))
-      found.insert(vote.witness);
+      found.insert(vote.voter);
   return found.size();
 }
 

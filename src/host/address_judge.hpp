@@ -19,7 +19,7 @@ struct Vote {
   };
   Kind kind = Kind::not_reached;
   std::string voter;    ///< The network that was asked, or that came. One vote a network: the last.
-  std::string witness;  ///< The network that the packets came from; most often the voter's own.
+  std::string witness;  ///< The network that the packets came from: the voter's, or a sibling's.
   bool is_stranger = false;  ///< Nobody asked for it.
   TimePoint at;
 };

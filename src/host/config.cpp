@@ -60,8 +60,9 @@ Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
     const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
                               !address.has(Protocol::http_path) && address.ip();
-    if (!address.is_plain_tcp() && !is_websocket)
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>[/ws]");
+    if (!address.is_plain_tcp() && !is_websocket && !address.is_quic_v1())
+      return refuse(detail, "listen", address.to_string(),
+                    "is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();
@@ -74,6 +75,7 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   PYRSIA_TRY(validate_peers("peer", config.peers, detail));
   PYRSIA_TRY(validate_peers("probe", config.probe_servers, detail));
+  PYRSIA_TRY(validate_peers("sibling", config.siblings, detail));
   for (const auto& url : config.bootstrap_urls) {
     if (!url.starts_with("http://") && !url.starts_with("https://"))
       return refuse(detail, "bootstrap-url", url, "does not begin with http:// or https://");
@@ -100,7 +102,8 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   const auto& autonat = config.autonat;
   for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
-                          autonat.dial_back_budget}) {
+                          autonat.dial_back_budget, config.autonat_v2.refresh_interval,
+                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout}) {
     if (time <= Duration(0)) {
       if (detail) *detail = "autonat: a time is not longer than nothing";
       return Errc::invalid_argument;

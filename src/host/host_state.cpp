@@ -3,6 +3,7 @@
 #include "host/reachability_record.hpp"
 #include "host/scope.hpp"
 #include "host/thin_waist.hpp"
+#include "protocols/autonat_v2/exchange.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,7 +16,9 @@ constexpr Duration kHouseInterval = std::chrono::seconds(1);
 /// How often the network memory is written, if it has changed; and at the end.
 constexpr Duration kSaveInterval = std::chrono::minutes(1);
 /// What changes within this is one change of the network.
-constexpr Duration kNetworkDebounce = std::chrono::milliseconds(200);
+constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
+/// How long it takes at most until those are connected that can be.
+constexpr Duration kStart = std::chrono::seconds(10);
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
@@ -55,6 +58,37 @@ autonat::ClientConfig client_config(const AutonatConfig& config) {
   out.boot_delay = config.boot_delay;
   out.retry_interval = config.retry_interval;
   out.probe_timeout = config.probe_timeout;
+  return out;
+}
+
+autonat_v2::DialerConfig dialer_config(const AutonatV2Config& config) {
+  autonat_v2::DialerConfig out;
+  out.dial_timeout = config.dial_timeout;
+  return out;
+}
+
+autonat_v2::ServerConfig server_config(const AutonatV2Config& config) {
+  autonat_v2::ServerConfig out;
+  const auto data = config.dial_data_requests_per_minute;
+  out.throttle = {{std::chrono::minutes(1), config.requests_per_minute,
+                   config.requests_of_one_peer_per_minute, config.requests_of_one_ip_per_minute}};
+  out.dial_data_throttle = {{std::chrono::minutes(1), data, (data + 2) / 3, (data + 1) / 2}};
+  out.max_dial_wait = config.max_dial_wait;
+  return out;
+}
+
+autonat_v2::ClientConfig client_config(const AutonatV2Config& config) {
+  autonat_v2::ClientConfig out;
+  out.refresh_interval = config.refresh_interval;
+  out.probe_timeout = config.probe_timeout;
+  out.max_dial_data_bytes = config.max_dial_data_bytes;
+  return out;
+}
+
+autonat_v2::sibling::Config sibling_config(const Config& config) {
+  autonat_v2::sibling::Config out;
+  out.peers = config.siblings;
+  out.own_addresses = config.announce;
   return out;
 }
 
@@ -116,6 +150,14 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       autonat_client(
           swarm, client_config(config.autonat), [this] { return addresses_of(candidates()); },
           *this, log.named("autonat")),
+      dial_backs(swarm, dialer_config(config.autonat_v2)),
+      siblings(swarm, sibling_config(config), dial_backs, log.named("siblings")),
+      autonat_v2_server(swarm, server_config(config.autonat_v2), dial_backs, siblings, *this,
+                        log.named("autonat2")),
+      autonat_v2_client(
+          swarm, client_config(config.autonat_v2), [this] { return addresses_of(candidates()); },
+          *this, log.named("autonat2")),
+      perf_server(swarm, {}),
       joiner(swarm, joiner_config(config),
              joins_by_documents(config)
                  ? &bootstrap_client.emplace(
@@ -136,6 +178,10 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
   auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
+  auto over_udp = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config(),
+                                                               log.named("quic"));
+  quic = over_udp.get();
+  swarm.add_transport(std::move(over_udp));
   swarm.add_observer(*this);
 }
 
@@ -146,11 +192,19 @@ Host::State::~State() {
 Task<> Host::State::start(std::string* detail) {
   pinger.start();
   identifier.start();
-  if (config.autonat.is_server) autonat_server.start();
+  if (config.autonat.is_server) {
+    autonat_server.start();
+    autonat_v2_server.start();
+    siblings.start();
+  }
+  if (config.serves_perf) perf_server.start();
   swarm.start();
   is_running = true;
+  std::optional<std::uint16_t> tcp_port;
+  started_at = env.now();
   for (const auto& address : config.listen) {
-    const auto bound = swarm.listen(address);
+    const auto bound = listen(address, tcp_port);
+    if (bound && bound->is_plain_tcp()) tcp_port = bound->port();
     if (bound) continue;
     if (detail)
       *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
@@ -160,10 +214,21 @@ Task<> Host::State::start(std::string* detail) {
   on_listen_addresses_changed();
   mapped_ports.start();
   autonat_client.start();
+  if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
   tasks.spawn(keep_house());
   tasks.spawn(watch_network());
   co_return ok;
+}
+
+Result<Multiaddr> Host::State::listen(const Multiaddr& address,
+                                      std::optional<std::uint16_t> tcp_port) {
+  // One number for both kinds is easier to forward, if it is free.
+  if (address.is_quic_v1() && address.port() == 0 && tcp_port) {
+    auto bound = swarm.listen(address.with_port(*tcp_port));
+    if (bound) return bound;
+  }
+  return swarm.listen(address);
 }
 
 Task<> Host::State::stop() {
@@ -172,6 +237,8 @@ Task<> Host::State::stop() {
   PYRSIA_CO_TRY(co_await joiner.stop());
   PYRSIA_CO_TRY(co_await mapped_ports.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
+  PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
+  PYRSIA_CO_TRY(co_await siblings.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
@@ -248,12 +315,17 @@ std::vector<PeerInfo> Host::State::peers() {
 void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
   if (swarm.connections_to(connection.peer).size() <= 1)
     events.push(PeerConnected{connection.peer, connection.remote});
-  // A connection from a server that we are asking is its dial-back: the answer says so better.
+  // While we ask servers this may be a dial-back: their answers say it better.
   if (connection.direction == swarm::Direction::inbound &&
-      !autonat_client.is_probing(connection.peer)) {
+      !autonat_client.is_probing(connection.peer) && !autonat_v2_client.is_expecting_dial_backs()) {
     reachability.add_inbound_connection(env.now());
     plan_probe();
   }
+  const auto remote_ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+  const bool is_stranger = connection.direction == swarm::Direction::inbound && remote_ip &&
+                           classifier.is_usable_by_others(*remote_ip) &&
+                           !autonat_v2_client.has_contacted(connection);
+  if (is_stranger) feed(host::StrangerConnected{*remote_ip, connection.local});
 }
 
 void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
@@ -283,7 +355,10 @@ void Host::State::close_connections_of_lost_addresses() {
   for (const auto& connection : swarm.connections()) {
     const auto ip = connection.local.ip();
     // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
-    if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
+    // QUIC moves: its next packet leaves from what address we have now.
+    if (!ip || ip->is_loopback() || connection.local.is_quic_v1() || ours.contains(*ip)) continue;
+    observed.remove(connection.id);
+    swarm.close_connection(connection.id);
   }
 }
 
@@ -292,7 +367,10 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
   const bool is_new = info.observed &&
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
+  feed_servers();
+  choose_version();
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -309,7 +387,8 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   feed(host::ServerAnswer{result, joiner.is_boot_peer(result.server)});
-  remember_networks(result);
+  if (result.status == autonat::Status::ok || result.status == autonat::Status::dial_error)
+    remember_network(result.server);
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
 }
@@ -320,20 +399,71 @@ void Host::State::judge_mappings() {
   mapped_ports.judge(reachability.report(env.now()).addresses, std::move(seen_at));
 }
 
-void Host::State::remember_networks(const autonat::ProbeResult& result) {
-  const bool is_answer =
-      result.status == autonat::Status::ok || result.status == autonat::Status::dial_error;
-  if (!is_answer || mapped_ports.networks().empty()) return;
+void Host::State::remember_network(const PeerId& answered) {
+  if (mapped_ports.networks().empty()) return;
   auto& known = memory.at(mapped_ports.networks().front());
   known.verdict = reachability.status() == Reachability::unknown ? "" : name(reachability.status());
   const auto mapping = observed.port_mapping(false, false).mapping;
   if (mapping != host::PortMapping::unknown)
     known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
                                                                             : "endpoint_dependent";
-  const auto server = result.server.to_string();
+  const auto server = answered.to_string();
   std::erase(known.servers, server);
   known.servers.insert(known.servers.begin(), server);
   if (known.servers.size() > host::kMaxServers) known.servers.pop_back();
+}
+
+void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
+  host::DialBack said{result.server, result.server_ip, {}, {}, {}, true, {}};
+  said.outcome = host::DialBack::Outcome::no_evidence;
+  said.text = result.reason;
+  if (result.address) said.address = *result.address;
+  if (result.address && result.verdict == Reachability::unreachable)
+    said.outcome = host::DialBack::Outcome::not_reached;
+  if (result.address && result.verdict == Reachability::reachable) {
+    said.outcome = host::DialBack::Outcome::reached;
+    said.dialed_from = result.dialed_from;
+    said.is_from_known_ip = result.is_from_known_ip || !result.dialed_from;
+  }
+  feed_servers();
+  feed(said);
+  if (result.verdict != Reachability::unknown) remember_network(result.server);
+}
+
+/// The networks that AutoNAT v2 servers are in. At the start also those of boot peers that are only
+/// being dialed: the first server that is there shall not be taken for the only one.
+void Host::State::feed_servers() {
+  std::set<std::string> networks;
+  for (const auto& connection : swarm.connections()) {
+    const auto ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+    if (ip && swarm.peer_store().supports(connection.peer, autonat_v2::kDialRequestProtocol))
+      networks.insert(host::witness_network(*ip));
+  }
+  if (env.now() - started_at < kStart) {
+    for (const auto& address : joiner.boot_addresses()) {
+      const auto ip = address.ip();
+      if (ip && !swarm.is_connected(*address.peer_id()))
+        networks.insert(host::witness_network(*ip));
+    }
+  }
+  constexpr std::size_t kMostNetworks = 64;
+  host::KnownServers known;
+  for (const auto& network : networks)
+    if (known.networks.size() < kMostNetworks) known.networks.push_back(network);
+  if (known == told_servers) return;
+  told_servers = known;
+  feed(known);
+}
+
+/// AutoNAT v1 is for where there is no v2: no server of it, or none with an answer for so long.
+void Host::State::choose_version() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  const bool has_v2 = config.autonat_v2.is_client && autonat_v2_client.has_server();
+  if (!has_v2) v2_since.reset();
+  if (has_v2 && !v2_since) v2_since = env.now();
+  const bool is_v1_needed =
+      !has_v2 || (!reachability.has_votes() && env.now() - *v2_since > kPatience);
+  autonat_client.set_paused(!is_v1_needed);
 }
 
 void Host::State::addresses_changed() {
@@ -341,16 +471,32 @@ void Host::State::addresses_changed() {
   feed(host::Candidates{candidates()});
   if (!is_running) return;
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
   identifier.addresses_changed();
 }
 
+/// Of our candidates those that run over one of `waists`, one each.
+std::vector<Multiaddr> Host::State::addresses_over(const std::vector<Multiaddr>& waists) const {
+  std::vector<Multiaddr> out;
+  if (waists.empty()) return out;
+  const auto all = candidates();
+  for (const auto& waist : waists) {
+    const auto over = [&](const host::CandidateAddress& one) {
+      return host::thin_waist(one.address) == waist;
+    };
+    const auto first = std::ranges::find_if(all, over);
+    if (first != all.end()) out.push_back(first->address);
+  }
+  return out;
+}
+
 void Host::State::port_mapping_changed(const host::MappingChanged& change) {
-  constexpr std::size_t kMostMappings = 16;
   std::erase_if(port_mappings, [&](const host::MappingChanged& one) {
     return one.is_udp == change.is_udp && one.local_port == change.local_port &&
            one.external.ip.is_v6() == change.external.ip.is_v6();
   });
-  if (change.is_gained && port_mappings.size() < kMostMappings) port_mappings.push_back(change);
+  if (change.is_gained && port_mappings.size() < portmap::kMaxListeners)
+    port_mappings.push_back(change);
   addresses_changed();
   feed(host::Doubt{change.is_gained ? "a port mapping has come" : "a port mapping has gone"});
 }
@@ -369,6 +515,13 @@ void Host::State::feed_nat_mappings() {
 }
 
 void Host::State::plan_probe() {
+  const auto doubted = addresses_over(reachability.take_doubted());
+  if (!doubted.empty()) autonat_v2_client.probe(doubted);
+  const auto round = reachability.next_round();
+  if (round && round != planned_round) {
+    planned_round = round;
+    autonat_v2_client.probe_at(*round);
+  }
   const auto next = reachability.next_probe();
   if (!next || next == planned_probe) return;
   planned_probe = next;
@@ -376,6 +529,7 @@ void Host::State::plan_probe() {
 }
 
 void Host::State::feed(const host::ReachabilityInput& input) {
+  if (!is_running) return;  // That all connections end now says nothing about our addresses.
   const auto change = reachability.take(input, env.now());
   const auto address_changes = reachability.take_address_changes();
   // Time alone changes little, and mostly nothing: then it is not worth a line.
@@ -384,7 +538,7 @@ void Host::State::feed(const host::ReachabilityInput& input) {
   plan_probe();
   if (!address_changes.empty()) judge_mappings();
   for (const auto& one : address_changes) events.push(one);
-  if (!address_changes.empty() && is_running) identifier.addresses_changed();
+  if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},
@@ -425,6 +579,8 @@ Task<> Host::State::keep_house() {
   auto next_save = env.now() + kSaveInterval;
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
+    feed_servers();
+    choose_version();
     if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
     feed(host::TimePassed());
     if (env.now() >= next_save) {

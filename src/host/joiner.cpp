@@ -146,6 +146,14 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   if (boot_peers_.size() >= config_.max_boot_peers)
     std::erase_if(boot_peers_, [&](const PeerId& one) { return !swarm_.is_connected(one); });
   if (boot_peers_.size() < config_.max_boot_peers) boot_peers_.insert(peer.peer);
+  constexpr std::size_t kMostAddresses = 64;
+  for (const auto& address : peer.addresses) {
+    const auto whole = address.with_peer(peer.peer);
+    std::erase(boot_addresses_, whole);
+    boot_addresses_.push_back(whole);
+  }
+  if (boot_addresses_.size() > kMostAddresses)
+    boot_addresses_.erase(boot_addresses_.begin(), boot_addresses_.end() - kMostAddresses);
   callbacks_.on_boot_peer(peer);
   if (swarm_.is_connected(peer.peer)) co_return ok;
   tell(BootstrapProgress::Stage::connecting, "connecting to boot peer " + peer.peer.to_string());

@@ -61,7 +61,8 @@ TEST(NetworkMemory, OtherFilesAreRefused) {
   EXPECT_EQ(read_networks("").error(), Errc::malformed);
   EXPECT_EQ(read_networks("[]").error(), Errc::malformed);
   EXPECT_EQ(read_networks(R"({"schema":"other/1","networks":[]})").error(), Errc::malformed);
-  EXPECT_EQ(read_networks(R"({"schema":"pyrsia.networks/1","networks":{}})"), Errc::malformed);
+  EXPECT_EQ(read_networks(R"({"schema":"pyrsia.networks/1","networks":{}})").error(),
+            Errc::malformed);
   EXPECT_EQ(read_networks(std::string(kMaxMemoryBytes + 1, ' ')).error(), Errc::too_large);
 }
 

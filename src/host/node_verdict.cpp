@@ -16,6 +16,7 @@ std::optional<StatusChanged> ReachabilityTracker::settle(TimePoint now) {
   note_address_changes(now);
   const auto old = node_;
   node_ = judge_node(now);
+  if (node_.basis == Basis::nat_mapping && has_candidates()) nat_judged_at_ = now;
   if (node_.status == old.status) return {};
   if (node_.status == Reachability::unknown && old.address && why_unknown_.empty())
     why_unknown_ = why_gone(*old.address).value_or("what was known is too old");
@@ -29,6 +30,10 @@ std::optional<StatusChanged> ReachabilityTracker::settle(TimePoint now) {
 }
 
 ReachabilityTracker::NodeVerdict ReachabilityTracker::judge_node(TimePoint now) const {
+  // That nobody is left who sees us is no evidence.
+  if (node_.basis == Basis::nat_mapping && !has_candidates() &&
+      now - nat_judged_at_ <= config_.evidence_lifetime)
+    return node_;
   const auto by_addresses = judge_by_addresses(now);
   const bool rests_on_nat = by_addresses.basis == Basis::nat_mapping;
   const bool has_v1 = v1_.status() != Reachability::unknown;
@@ -91,10 +96,18 @@ std::vector<AddressVerdictChanged> ReachabilityTracker::take_address_changes() {
   return std::exchange(address_changes_, {});
 }
 
-/// It is ours now, or it was reached and nothing says that we have lost it.
+/// It is ours now, or it was judged and nothing says that we have lost it. Unreachable ones of the
+/// past count only while nobody sees us anywhere: symmetric NATs leave many behind.
 bool ReachabilityTracker::counts(const Multiaddr& address, const Address& state) const {
   if (state.is_candidate) return true;
-  return status_of(state) == Reachability::reachable && !why_gone(address);
+  const auto status = status_of(state);
+  if (status == Reachability::unknown || why_gone(address)) return false;
+  return status == Reachability::reachable || !has_candidates();
+}
+
+bool ReachabilityTracker::has_candidates() const {
+  return std::ranges::any_of(addresses_,
+                             [](const auto& entry) { return entry.second.is_candidate; });
 }
 
 /// A confirmed address may be unseen for a while: those who saw it have left, which is no evidence.

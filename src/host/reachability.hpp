@@ -71,6 +71,8 @@ class ReachabilityTracker {
   std::optional<TimePoint> next_round() const { return schedule_.next_round(); }
   /// Addresses to ask v2 servers about at once. Each is named once.
   std::vector<Multiaddr> take_doubted() { return schedule_.take_doubted(); }
+  /// Somebody has had a word on one of our addresses, other than by AutoNAT v1.
+  bool has_votes() const { return !judges_.empty(); }
   NatReport report(TimePoint now) const;
 
  private:
@@ -140,6 +142,7 @@ class ReachabilityTracker {
   NodeVerdict judge_by_addresses(TimePoint now) const;
   void note_address_changes(TimePoint now);
   bool counts(const Multiaddr& address, const Address& state) const;
+  bool has_candidates() const;
   std::optional<std::string> why_gone(const Multiaddr& address) const;
   bool is_beyond_dependent_nat(const Multiaddr& address, const Address& state) const;
   Reachability status_of(const Address& state) const;
@@ -169,6 +172,7 @@ class ReachabilityTracker {
   std::string why_unknown_;
   std::vector<std::string> networks_;                     ///< Of v2 servers.
   std::map<std::pair<bool, bool>, NatMapping> mappings_;  ///< By is_v6, is_udp.
+  TimePoint nat_judged_at_{};  ///< When the NAT's mapping last was what the verdict rests on.
   ReprobeSchedule schedule_;
   std::vector<AddressVerdictChanged> address_changes_;
   std::optional<TimePoint> last_result_;

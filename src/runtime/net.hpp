@@ -75,6 +75,8 @@ struct UdpMetrics {
   Counter sent;
   Counter truncated;         ///< Received and dropped: larger than any buffer of ours.
   Counter segments_refused;  ///< OutgoingDatagrams that were cut by us: the system would not.
+
+  void add(const UdpMetrics& other);
 };
 
 /// A UDP socket. One receive and one wait_writable() may be pending at a time; none when it is

@@ -2,6 +2,8 @@
 
 #include "swarm/swarm_state.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::swarm {
 namespace {
 
@@ -31,7 +33,7 @@ Swarm::State::State(Env& env, const KeyPair& key, const Config& config,
       connections(shared, notifier),
       streams(shared),
       listeners(shared, connections, notifier),
-      dialer(shared, connections, listeners),
+      dialer(shared, connections, listeners, notifier),
       calls_ended(env.executor()),
       tasks(env) {
   connections.set_stream_taker([this](LiveConnection& connection, std::unique_ptr<Stream> stream) {
@@ -94,12 +96,22 @@ void Swarm::refresh_listen_addresses() {
 }
 
 void Swarm::handle(std::string protocol, ProtocolLimits limits, StreamHandler handler) {
-  state_->streams.handle(std::move(protocol), limits, std::move(handler));
+  state_->streams.handle(Audience(), std::move(protocol), limits, std::move(handler));
   state_->notifier.protocols_changed();
+}
+
+void Swarm::handle_for(Audience audience, std::string protocol, ProtocolLimits limits,
+                       StreamHandler handler) {
+  state_->streams.handle(std::move(audience), std::move(protocol), limits, std::move(handler));
 }
 
 std::vector<std::string> Swarm::protocols() const {
   return state_->streams.protocols();
+}
+
+bool Swarm::can_dial(const Multiaddr& address) const {
+  return std::ranges::any_of(state_->shared.transports,
+                             [&](const auto& transport) { return transport->can_dial(address); });
 }
 
 Task<ConnectionInfo> Swarm::connect(DialRequest request) {

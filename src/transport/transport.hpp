@@ -7,6 +7,7 @@
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/task.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct DialOptions {
   /// Leave from an ephemeral port, never a listener's: dial-backs must not go through a hole that
   /// the client's own traffic made.
   bool use_new_port = false;
+  /// Called when the peer was reached and handshakes of their own round trips follow.
+  std::function<void()> on_connected;
 };
 
 /// An accepted connection that is not yet upgraded.

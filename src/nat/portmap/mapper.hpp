@@ -16,6 +16,9 @@
 
 namespace pyrsia::portmap {
 
+/// Ports of ours that are mapped; the rest are counted and left closed.
+inline constexpr std::size_t kMaxListeners = 16;
+
 struct MapperConfig {
   RouterConfig router;
   Duration lifetime = std::chrono::hours(2);  ///< Asked for. RFC 6886, section 3.3.
@@ -28,7 +31,7 @@ struct MapperConfig {
   /// After word of a restart everybody asks again, at a time of his own. RFC 6887, section 8.5
   /// says up to 5 s; homes are small.
   Duration restart_jitter = std::chrono::milliseconds(500);
-  std::size_t max_listeners = 32;
+  std::size_t max_listeners = kMaxListeners;
   std::size_t max_paths = 4;  ///< Addresses of ours that have a router.
   std::size_t max_hops = 2;   ///< Routers behind each other.
 };

@@ -31,7 +31,7 @@ struct Config {
   std::size_t max_half_open = 1024;  ///< More are refused.
   std::size_t max_ready = 256;  ///< Connections that nobody has accepted yet; more are refused.
   /// Answers to strangers that leave no state here: Retry, resets, versions.
-  std::size_t max_stateless_per_second = 5000;
+  std::size_t max_stateless_per_second = 20'000;
   std::size_t max_udp_payload_bytes = 1452;  ///< Path MTU discovery goes up to this.
   std::size_t socket_buffer_bytes = std::size_t(4) << 20;
 };

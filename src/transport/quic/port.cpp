@@ -18,6 +18,9 @@ constexpr std::uint8_t kFirstBits = 0xc0;  ///< 00: no QUIC. RFC 9443.
 constexpr std::uint8_t kLongHeader = 0x80;
 constexpr std::uint8_t kFixedBit = 0x40;
 
+/// A batch may be 2 MB: a sender that heard of it only at its end would have to wait meanwhile.
+constexpr std::size_t kDatagramsPerAnswer = 32;
+
 std::uint64_t random_key(Env& env) {
   std::array<std::uint8_t, 8> bytes;
   env.random(bytes);
@@ -166,7 +169,11 @@ Task<> Port::receive_all() {
       continue;
     }
     expire_closed();
-    for (const auto& datagram : *batch) dispatch(datagram);
+    std::size_t count = 0;
+    for (const auto& datagram : *batch) {
+      dispatch(datagram);
+      if (++count % kDatagramsPerAnswer == 0) flush();
+    }
     bury_dead();
     if (is_closed_) co_return Errc::closed;
     flush();

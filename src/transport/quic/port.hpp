@@ -6,6 +6,8 @@
 #include "transport/quic/session.hpp"
 #include "transport/quic/stateless.hpp"
 
+#include <pyrsia/log.hpp>
+
 #include <deque>
 #include <list>
 #include <map>
@@ -16,15 +18,17 @@ namespace pyrsia::transport::quic {
 
 /// What all ports of a transport have in common. Owned by the transport.
 struct Shared {
-  Shared(Env& e, const KeyPair& key, const Config& c)
-      : env(e), self(key.peer_id()), config(c), credentials(key), secrets(key) {}
+  Shared(Env& e, const KeyPair& key, const Config& c, Logger l)
+      : env(e), self(key.peer_id()), config(c), credentials(key), secrets(key), log(l) {}
 
   Env& env;
   const PeerId self;
   const Config config;
   const Credentials credentials;
   const Secrets secrets;
+  const Logger log;
   Metrics metrics;
+  UdpMetrics closed_ports;  ///< What sockets did that are no more.
   DatagramSink* other_sink = nullptr;
 };
 

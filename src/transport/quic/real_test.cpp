@@ -40,8 +40,8 @@ Task<> talk(Env& env, std::string listen) {
   Transport b(env, test_key(2), Config());
   const auto wanted = address(listen);
   PYRSIA_CO_TRY(auto listener, b.listen(wanted));
-  const auto remote = listener->address().with_ip(
-      wanted.ip()->is_v6() ? *IpAddress::parse("::1") : IpAddress::v4_loopback());
+  const auto remote = listener->address().with_ip(wanted.ip()->is_v6() ? *IpAddress::parse("::1")
+                                                                       : IpAddress::v4_loopback());
   TaskGroup serving(env);
   serving.spawn(serve(env, *listener));
   const auto asked = co_await ask(env, a, remote);

@@ -258,6 +258,29 @@ TEST(QuicRobustness, NobodyAcceptsSoTheListenerRefuses) {
   EXPECT_FALSE(confirmed);
 }
 
+TEST(QuicRobustness, ACertificateThatTheServerRefusesFailsTheConfirmation) {
+  Peers peers;
+  // By B's calendar A's certificate, made for 1975 to 4096, is not valid yet.
+  peers.host_b.set_wall_offset(-std::chrono::hours(24 * 365 * 60));
+  auto [dialed] = peers.world.run(peers.dial_b());
+  ASSERT_TRUE(dialed) << dialed.error();  // B has not seen the certificate by now.
+  auto [confirmed] = peers.world.run(dialed->muxer->wait_confirmed());
+  EXPECT_EQ(confirmed.error(), Errc::refused);
+  EXPECT_EQ(peers.world.now(), TimePoint(200ms));
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+  auto [stream] = peers.world.run(dialed->muxer->open_stream());
+  EXPECT_EQ(stream.error(), Errc::closed);
+}
+
+TEST(QuicRobustness, ACertificateThatTheClientRefusesFailsTheDial) {
+  Peers peers;
+  peers.host_a.set_wall_offset(-std::chrono::hours(24 * 365 * 60));
+  auto [dialed] = peers.world.run(peers.dial_b());
+  EXPECT_EQ(dialed.error(), Errc::protocol_violation);
+  peers.world.run_for(1s);
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+}
+
 /// Behind a NAT of a home: what a peer sees of it.
 struct Home {
   explicit Home(Peers& p, const std::string& external) : peers(p) {

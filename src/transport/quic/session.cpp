@@ -320,12 +320,18 @@ void Session::on_library_error(int error) {
   } else {
     ngtcp2_ccerr_set_liberr(&close, error, nullptr, 0);
   }
+  port_.shared().log.debug("closed for an error of the peer",
+                           {{"error", ngtcp2_strerror(error)}, {"fault", tls_.fault()}});
   close_with(close, reason);
 }
 
 void Session::on_peer_closed() {
   if (is_reset_) return end(Errc::reset);
   const auto* error = ngtcp2_conn_get_ccerr(connection_.get());
+  port_.shared().log.debug("closed by the peer",
+                           {{"kind", kind_of(*error)},
+                            {"code", error->error_code},
+                            {"reason", as_text(BytesView(error->reason, error->reasonlen))}});
   port_.keep_closed(*this, OutgoingDatagram());  // The peer may send a little more.
   end(reason_of_peer(*error));
 }

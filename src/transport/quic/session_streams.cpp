@@ -16,6 +16,8 @@ constexpr std::size_t kReportBytes = std::size_t(64) << 10;
 /// As much may be on its way in one burst: the initial window of RFC 9002, 7.2. Pacing it would
 /// cost the first requests of a connection a good part of a round trip.
 constexpr std::uint64_t kBurstBytes = std::uint64_t(10) * 1200;
+/// On shorter paths the gaps would be finer than timers are.
+constexpr ngtcp2_duration kFinestPacing = 2 * NGTCP2_MILLISECONDS;
 
 }  // namespace
 
@@ -27,6 +29,7 @@ class Session::Train {
 
   /// Where the next packet goes, at most `size` bytes.
   std::span<std::uint8_t> next(std::size_t size) {
+    if (end_ - begin_ + size > kMaxDatagramBytes) send();
     if (end_ + size > space_.size()) {
       send();
       begin_ = end_ = 0;
@@ -85,7 +88,9 @@ bool Session::flush() {
   auto* connection = connection_.get();
   const auto now = timestamp();
   const auto largest = ngtcp2_conn_get_max_tx_udp_payload_size(connection);
-  const auto quantum = std::max(ngtcp2_conn_get_send_quantum(connection), largest);
+  // One train a turn: what would not fit in it would leave alone.
+  const auto quantum =
+      std::clamp(ngtcp2_conn_get_send_quantum(connection), largest, kMaxDatagramBytes - largest);
   Train train(port_, is_server() && port_.local().ip.is_unspecified());
   unreported_bytes_ = 0;
   // The peer may have opened windows, or asked for the end of a stream.
@@ -119,7 +124,7 @@ bool Session::flush() {
 bool Session::is_to_be_paced() const {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
-  return info.bytes_in_flight > kBurstBytes;
+  return info.bytes_in_flight > kBurstBytes && info.smoothed_rtt >= kFinestPacing;
 }
 
 ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& path,

@@ -9,6 +9,8 @@
 namespace pyrsia::transport::quic {
 namespace {
 
+const LogSink kSilence;
+
 Connection connection_of(std::unique_ptr<Session> session, bool is_port_shared) {
   Connection connection{nullptr,
                         session->peer_key(),
@@ -64,8 +66,11 @@ class Transport::Accepting final : public Listener {
   Multiaddr address_;
 };
 
+Transport::Transport(Env& env, const KeyPair& key, const Config& config, Logger log)
+    : shared_(std::make_unique<Shared>(env, key, config, log)), tasks_(env) {}
+
 Transport::Transport(Env& env, const KeyPair& key, const Config& config)
-    : shared_(std::make_unique<Shared>(env, key, config)), tasks_(env) {}
+    : Transport(env, key, config, Logger("quic", kSilence)) {}
 
 Transport::~Transport() = default;
 
@@ -133,6 +138,7 @@ Result<Port*> Transport::open_port(const pyrsia::Endpoint& local, bool is_for_on
 
 Task<> Transport::serve(Port& port) {
   const auto end = co_await port.serve();
+  shared_->closed_ports.add(port.udp_metrics());
   // Whoever still holds a connection of it, ended as it is, holds its port.
   if (!port.has_sessions())
     std::erase_if(ports_, [&port](const auto& each) { return each.get() == &port; });
@@ -178,6 +184,13 @@ Result<> Transport::send_from(const pyrsia::Endpoint& local, const OutgoingDatag
 
 const Metrics& Transport::metrics() const {
   return shared_->metrics;
+}
+
+UdpMetrics Transport::udp_metrics() const {
+  auto sum = shared_->closed_ports;
+  for (const auto& port : ports_)
+    if (!port->is_closed()) sum.add(port->udp_metrics());
+  return sum;
 }
 
 std::size_t Transport::half_open_count() const {

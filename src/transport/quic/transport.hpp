@@ -7,6 +7,8 @@
 #include "transport/quic/datagram_sink.hpp"
 #include "transport/transport.hpp"
 
+#include <pyrsia/log.hpp>
+
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -26,7 +28,8 @@ struct Shared;
 class Transport final : public transport::Transport {
  public:
   /// `env` must outlive it. The certificate is made here, once.
-  Transport(Env& env, const KeyPair& key, const Config& config);
+  Transport(Env& env, const KeyPair& key, const Config& config, Logger log);
+  Transport(Env& env, const KeyPair& key, const Config& config);  ///< Without a log.
   ~Transport() override;
 
   bool can_dial(const Multiaddr& address) const override;
@@ -50,6 +53,8 @@ class Transport final : public transport::Transport {
   Result<> send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram);
 
   const Metrics& metrics() const;
+  /// Of all its sockets.
+  UdpMetrics udp_metrics() const;
   /// Handshakes under way of those who came to us.
   std::size_t half_open_count() const;
 

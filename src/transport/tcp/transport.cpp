@@ -169,6 +169,7 @@ Task<Connection> Transport::dial_once(const Multiaddr& address, DialOptions opti
                                       std::string security, const PeerId& peer) {
   if (address.is_websocket()) options.use_new_port = true;
   PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
+  if (options.on_connected) options.on_connected();
   auto link = link_of(std::move(socket), Role::initiator);
   if (address.is_websocket()) {
     PYRSIA_CO_TRY(link, co_await open_websocket(std::move(link), address.without_peer()));

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace pyrsia::autonat {
+namespace pyrsia::swarm {
 
-/// At most so many dial-backs within any time of this length.
+/// At most so many requests within any time of this length.
 struct ThrottleWindow {
   Duration length = std::chrono::seconds(1);
   std::size_t all_peers = 30;
@@ -53,4 +53,4 @@ class Throttle {
   std::vector<Window> windows_;
 };
 
-}  // namespace pyrsia::autonat
+}  // namespace pyrsia::swarm
