@@ -63,8 +63,7 @@ def test_every_checked_setting_is_a_flag_a_variable_and_a_key(program):
     """Shown by what it says of a bad value; each must name the place that the value came from."""
     bad = {"host": "x", "port": "x", "listen": "x", "peer": "x", "probe": "x", "announce": "x",
            "bootstrap_url": "x", "address_scope": "x", "global_network": "x", "log_level": "x",
-           "once_timeout": "0",
-           "port_mapping": "x", "port_mapping_protocol": "x"}
+           "once_timeout": "0", "port_mapping": "x", "port_mapping_protocol": "x"}
     switches = ["listen_only", "once", "json", "init_blockchain"]
     with directory() as cwd:
         for key, value in bad.items():
@@ -100,7 +99,7 @@ def test_http_api(program):
         expect(set(nat) >= {"confidence", "age_s", "reason", "connected", "addresses"}, nat)
         for entry in nat["addresses"]:
             expect(set(entry) == {"address", "status", "confidence", "age_s", "reason", "source",
-                                  "observers"}, entry)
+                                  "observers", "confirmed", "evidence"}, entry)
         peers = node.get("/peers")
         expect(peers.json() == [] and peers.headers["Content-Type"] == "application/json", peers)
         metrics = node.get("/metrics").body

@@ -7,8 +7,8 @@ from harness import directory, expect, expect_refusal, run
 
 # A network of its own, without a way out. The silent router is one that is not there at all.
 NO_ROUTE = 'exec "$0" "$@"'
-SILENT_ROUTER = ("ip link add eth0 type dummy && ip link set eth0 up && ip addr add 192.168.1.2/24 dev eth0 && "
-                 f"ip route add default via 192.168.1.1 && {NO_ROUTE}")
+SILENT_ROUTER = ("ip link add eth0 type veth peer name eth1 && ip link set eth1 up && ip link set eth0 up && "
+                 f"ip addr add 192.168.1.2/24 dev eth0 && ip route add default via 192.168.1.1 && {NO_ROUTE}")
 
 
 def alone(script):
