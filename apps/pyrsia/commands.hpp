@@ -15,6 +15,8 @@ ExitCode run_status(const Options& options);
 /// `addr`
 ExitCode run_addr(const Options& options);
 
+/// `map`
+ExitCode run_map(const Options& options);
 /// `ping`
 ExitCode run_ping(const Options& options);
 /// `perf`

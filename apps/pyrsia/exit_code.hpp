@@ -6,8 +6,9 @@ namespace pyrsia::app {
 enum class ExitCode {
   success = 0,
   relayed = 10,           ///< ping: the peer answers, but over a relay only.
-  degraded = 11,          ///< ping: some answers are missing.
-  unreachable = 20,       ///< status: others cannot connect to the node. ping, perf: no answer.
+  degraded = 11,          ///< ping: some answers are missing. map add: not a public address.
+  unreachable = 20,       ///< status: none can connect to the node. ping, perf: no answer.
+                          ///< map: no router does it.
   bootstrap_failed = 30,  ///< node --once: no boot server could be reached.
   usage = 64,             ///< A flag, or a value given by one, is wrong.
   not_running = 69,       ///< status: no daemon answers.

@@ -51,6 +51,7 @@ ExitCode run(int argc, char** argv) {
     case Command::ping: return run_ping(options);
     case Command::perf: return run_perf(options);
     case Command::addr: return run_addr(options);
+    case Command::map: return run_map(options);
   }
   return ExitCode::usage;
 }

@@ -281,7 +281,8 @@ void Node::mount() {
 }
 
 Task<http::Response> Node::nat() {
-  const auto report = nat_json(host_.nat(), host_.peer_id());
+  auto report = nat_json(host_.nat(), host_.peer_id());
+  report["port_mapping"] = port_mapping_json(host_.port_mapping());
   co_return json_response(report);
 }
 

@@ -178,6 +178,61 @@ void read_files(const Settings& settings, Reader& reader, Options& options) {
   options.external_ip = reader.text("external_ip").value_or("");
   options.evidence_file = reader.text("record_evidence").value_or("");
   if (const auto* words = settings.find("words")) options.words = words->values;
+  const auto memory = reader.text("network_memory");
+  if (!memory) {
+    options.host.network_memory = options.key_file.parent_path() / "network_memory.json";
+  } else if (!memory->empty() && *memory != "off") {
+    options.host.network_memory = *memory;
+  }
+}
+
+void read_port_mapping(const Settings& settings, Reader& reader, Options& options) {
+  auto& config = options.host.port_mapping;
+  const auto mode = reader.text("port_mapping");
+  config.mode =
+      settings.command == Command::boot ? PortMappingMode::off : PortMappingMode::automatic;
+  if (mode && *mode == "auto") {
+    config.mode = PortMappingMode::automatic;
+  } else if (mode && *mode == "off") {
+    config.mode = PortMappingMode::off;
+  } else if (mode) {
+    reader.complain("port_mapping", *mode, "is neither auto nor off");
+  }
+  if (const auto* protocols = settings.find("port_mapping_protocol")) {
+    config.protocols = protocols->values;
+    for (const auto& value : protocols->values)
+      if (!portmap::parse_method(value))
+        reader.complain("port_mapping_protocol", value, "is none of pcp, nat-pmp, upnp");
+  }
+  std::int64_t lifetime = std::chrono::duration_cast<std::chrono::seconds>(config.lifetime).count();
+  reader.number<std::int64_t>("lifetime", 60, 86400, lifetime);
+  config.lifetime = std::chrono::seconds(lifetime);
+}
+
+/// "add tcp 44000", "remove udp 44000", or nothing.
+void read_map_action(const Settings& settings, Reader& reader, Options& options) {
+  options.is_trace = settings.is_on("trace");
+  const auto* given = settings.find("action");
+  if (given == nullptr || given->values.empty()) return;
+  const auto& words = given->values;
+  if (words[0] == "add") {
+    options.map_action = MapAction::add;
+  } else if (words[0] == "remove") {
+    options.map_action = MapAction::remove;
+  } else if (words[0] != "list" || words.size() > 1) {
+    return reader.complain("action", words[0], "is none of list, add, remove");
+  }
+  if (options.map_action == MapAction::list) return;
+  if (words.size() != 3) return reader.complain("action", words[0], "wants tcp or udp, and a port");
+  if (words[1] != "tcp" && words[1] != "udp")
+    return reader.complain("action", words[1], "is neither tcp nor udp");
+  options.map_port.transport =
+      words[1] == "tcp" ? portmap::Transport::tcp : portmap::Transport::udp;
+  const auto& number = words[2];
+  const auto [end, error] =
+      std::from_chars(number.data(), number.data() + number.size(), options.map_port.number);
+  if (error != std::errc() || end != number.data() + number.size() || options.map_port.number == 0)
+    reader.complain("action", number, "is not a port from 1 to 65535");
 }
 
 /// The original's precedence: probe > peer > listen-only > bootstrap URL.
@@ -267,6 +322,8 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   options.is_quiet = settings.is_on("quiet");
   read_words(reader, options);
   read_files(settings, reader, options);
+  read_port_mapping(settings, reader, options);
+  read_map_action(settings, reader, options);
   reader.number<std::uint16_t>("port", 0, 65535, options.http.port);
   std::int64_t once_seconds = options.once_timeout.count();
   reader.number<std::int64_t>("once_timeout", 1, 86400, once_seconds);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "nat/portmap/mapping.hpp"
 #include "settings.hpp"
 
 #include <pyrsia/config.hpp>
@@ -13,6 +14,9 @@
 #include <vector>
 
 namespace pyrsia::app {
+
+/// What `map` does.
+enum class MapAction { list, add, remove };
 
 /// What `node` and `boot` run with.
 struct Options {
@@ -36,6 +40,9 @@ struct Options {
   Endpoint perf_server;              ///< perf --server-address
   std::uint64_t upload_bytes = 0;
   std::uint64_t download_bytes = 0;
+  MapAction map_action = MapAction::list;
+  portmap::Port map_port;  ///< map add, map remove
+  bool is_trace = false;   ///< map --trace
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };

@@ -191,6 +191,40 @@ json::object nat_json(const NatReport& report, const std::optional<PeerId>& self
   return out;
 }
 
+json::object port_mapping_json(const PortMappingReport& report) {
+  json::object out;
+  out["is_on"] = report.is_on;
+  out["reason"] = report.reason;
+  json::array mappings;
+  for (const auto& each : report.mappings) {
+    json::object entry;
+    entry["transport"] = each.transport;
+    entry["internal"] = each.internal;
+    if (!each.external.empty()) entry["external"] = each.external;
+    entry["state"] = each.state;
+    if (!each.protocol.empty()) entry["protocol"] = each.protocol;
+    json::array routers;
+    for (const auto& router : each.routers) routers.emplace_back(router);
+    entry["routers"] = std::move(routers);
+    entry["lifetime_left_s"] = seconds(each.lifetime_left);
+    entry["reason"] = each.reason;
+    mappings.push_back(std::move(entry));
+  }
+  out["mappings"] = std::move(mappings);
+  json::array attempts;
+  for (const auto& each : report.attempts) {
+    json::object entry;
+    entry["router"] = each.router;
+    entry["protocol"] = each.protocol;
+    entry["state"] = each.state;
+    entry["reason"] = each.reason;
+    entry["took_s"] = seconds(each.took);
+    attempts.push_back(std::move(entry));
+  }
+  out["attempts"] = std::move(attempts);
+  return out;
+}
+
 json::object event_json(const HostEvent& event, WallTime now) {
   json::object out;
   out["schema"] = "pyrsia.event/1";

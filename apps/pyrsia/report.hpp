@@ -4,6 +4,7 @@
 #include <pyrsia/host_event.hpp>
 #include <pyrsia/nat.hpp>
 #include <pyrsia/peer_id.hpp>
+#include <pyrsia/port_mapping.hpp>
 #include <pyrsia/time.hpp>
 
 #include <boost/json/object.hpp>
@@ -15,6 +16,9 @@ namespace pyrsia::app {
 
 /// Schema "pyrsia.nat/1". Without `self` there is no "peer_id": it is not known whose it is.
 boost::json::object nat_json(const NatReport& report, const std::optional<PeerId>& self);
+
+/// What routers do for us: "port_mapping" in the document of nat_json().
+boost::json::object port_mapping_json(const PortMappingReport& report);
 
 /// Schema "pyrsia.event/1": "schema", "time", "event" (its name, see event_name()), then its facts.
 boost::json::object event_json(const HostEvent& event, WallTime now);

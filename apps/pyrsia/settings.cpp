@@ -68,11 +68,23 @@ constexpr std::array kSettings{
     Setting{"upload_bytes", "--upload-bytes", Kind::text, "f", "N", "Send so many bytes [0]"},
     Setting{"download_bytes", "--download-bytes", Kind::text, "f", "N",
             "Then have so many sent back [0]"},
-    Setting{"key", "--key", Kind::text, "nbigf", "FILE",
+    Setting{"key", "--key", Kind::text, "nbigfm", "FILE",
             "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser; ping, perf: a new key]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
-    Setting{"config", "--config", Kind::text, "nbisagf", "FILE", "Configuration file (TOML)"},
+    Setting{"port_mapping", "--port-mapping", Kind::text, "nb", "MODE",
+            "Have routers open our ports: auto or off [auto; boot: off]"},
+    Setting{"port_mapping_protocol", "--port-mapping-protocol,--protocol", Kind::list, "nbm",
+            "NAME", "Ask routers by pcp, nat-pmp or upnp only; repeatable [all]"},
+    Setting{"network_memory", "--network-memory", Kind::text, "nbm", "FILE",
+            "Where it is kept what was learned of each network [beside the key file]; off for "
+            "nowhere"},
+    Setting{"lifetime", "--lifetime", Kind::text, "m", "SECONDS",
+            "How long the mapping shall last [7200]"},
+    Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
+    Setting{"action", "action", Kind::words, "m", "ACTION",
+            "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
+    Setting{"config", "--config", Kind::text, "nbisagfm", "FILE", "Configuration file (TOML)"},
     Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
             "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
@@ -82,7 +94,7 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbisag", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbisagm", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -93,8 +105,8 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node, Command::boot, Command::id,    Command::ping,
-                               Command::perf, Command::addr, Command::status};
+constexpr std::array kCommands{Command::node, Command::boot, Command::id,  Command::ping,
+                               Command::perf, Command::addr, Command::map, Command::status};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -164,6 +176,15 @@ fixed key of the harness unless --key is given, and serves whoever comes.)";
 explain: what kind of address it is, who can reach it, and if the node on this machine has it:
 what it thinks of it, why, and what to do. Exit code as of status; 0 without a node.
 replay: tells the recording of `pyrsia node --record-evidence` to the state machine again.)";
+    case Command::map:
+      return R"(Examples:
+  pyrsia map
+  pyrsia map add tcp 44000
+  pyrsia map remove tcp 44000 --protocol pcp --trace
+
+Asks the router of this network, in PCP, NAT-PMP and UPnP, which it speaks and what it has
+open; opens and closes ports. Needs no running node. Exit code: 0 done, 11 granted but not at
+a public address, 20 no router does it.)";
   }
   return "";
 }
@@ -178,6 +199,7 @@ char letter(Command command) {
     case Command::ping: return 'g';
     case Command::perf: return 'f';
     case Command::addr: return 'a';
+    case Command::map: return 'm';
   }
   return ' ';
 }
@@ -191,6 +213,8 @@ std::string variable_name(const Setting& setting) {
 
 std::string_view long_flag(const Setting& setting) {
   if (setting.kind == Kind::words) return setting.flags;
+  if (const auto comma = setting.flags.find(",--"); setting.flags.starts_with("--"))
+    return setting.flags.substr(0, comma);
   return setting.flags.substr(setting.flags.find("--"));
 }
 
@@ -359,6 +383,7 @@ std::string_view name(Command command) {
     case Command::ping: return "ping";
     case Command::perf: return "perf";
     case Command::addr: return "addr";
+    case Command::map: return "map";
   }
   return "";
 }
@@ -387,6 +412,7 @@ CommandLine read_settings(int argc, const char* const* argv,
                                 "Measure round trips to a peer",
                                 "Measure throughput to a peer",
                                 "Explain an address",
+                                "List, add or remove port mappings of the router",
                                 "Ask the node on this machine"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);

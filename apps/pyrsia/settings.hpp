@@ -13,7 +13,7 @@
 
 namespace pyrsia::app {
 
-enum class Command { node, boot, id, status, ping, perf, addr };
+enum class Command { node, boot, id, status, ping, perf, addr, map };
 
 std::string_view name(Command command);
 

@@ -2,6 +2,7 @@
 
 #include <pyrsia/log.hpp>
 #include <pyrsia/multiaddr.hpp>
+#include <pyrsia/port_mapping.hpp>
 #include <pyrsia/time.hpp>
 
 #include <cstddef>
@@ -71,12 +72,16 @@ struct Config {
   Duration bootstrap_cache_lifetime = std::chrono::hours(24 * 7);
   Duration bootstrap_timeout = std::chrono::seconds(10);  ///< One fetch.
 
+  /// What was learned of each network is kept here; none: until the host ends only.
+  std::optional<std::filesystem::path> network_memory;
+
   /// What secures TCP connections, best first: "noise", "tls". A listener takes all of them; a
   /// dialer proposes the first, and the next where it is refused.
   std::vector<std::string> security = {"noise", "tls"};
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
+  PortMappingConfig port_mapping;
   /// Gets all that the NAT verdict rests on, a line each without a newline, to be replayed later:
   /// see docs/adr/0022-evidence-as-lines.md. Empty: nothing is recorded.
   std::function<void(const std::string& line)> evidence_sink;

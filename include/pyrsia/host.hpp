@@ -61,6 +61,11 @@ class Host {
   std::vector<Multiaddr> advertised_addresses() const;
   /// The verdict as of now.
   NatReport nat() const;
+  /// What routers do for us.
+  PortMappingReport port_mapping() const;
+  /// Tells that addresses or routers may be others now, or that the machine has slept: what depends
+  /// on them is looked at again at once.
+  void network_changed();
   std::vector<PeerInfo> peers() const;
   /// The connections to `peer`; new streams go over the first.
   std::vector<PathInfo> paths(const PeerId& peer) const;

@@ -1,4 +1,5 @@
 #include "host/scope.hpp"
+#include "nat/portmap/mapping.hpp"
 
 #include <pyrsia/config.hpp>
 
@@ -89,6 +90,15 @@ Result<> validate(const Config& config, std::string* detail) {
   for (const auto& network : config.global_networks) {
     if (!parse_network(network))
       return refuse(detail, "global-network", network, "is not an IP network such as 73.0.0.0/24");
+  }
+  for (const auto& protocol : config.port_mapping.protocols) {
+    if (!portmap::parse_method(protocol))
+      return refuse(detail, "port-mapping-protocol", protocol, "is none of pcp, nat-pmp, upnp");
+  }
+  if (config.port_mapping.budget <= Duration(0) ||
+      config.port_mapping.lifetime < std::chrono::minutes(1)) {
+    if (detail) *detail = "port-mapping: no budget, or a lifetime of less than a minute";
+    return Errc::invalid_argument;
   }
   const auto& autonat = config.autonat;
   for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,

@@ -146,6 +146,30 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("join_rounds", joiner.metrics().rounds);
   add("join_joined", joiner.metrics().joined);
   add("join_failed", joiner.metrics().failed);
+  const auto& m = mapped_ports.metrics();
+  add("portmap_requests_sent", m.requests_sent);
+  add("portmap_answers", m.answers);
+  add("portmap_answers_discarded", m.answers_discarded);
+  add("portmap_refusals", m.refusals);
+  add("portmap_granted", m.granted);
+  add("portmap_renewed", m.renewed);
+  add("portmap_renewals_failed", m.renewals_failed);
+  add("portmap_lost", m.lost);
+  add("portmap_removed", m.removed);
+  add("portmap_removals_failed", m.removals_failed);
+  add("portmap_router_restarts", m.router_restarts);
+  add("portmap_network_changes", m.network_changes);
+  add("portmap_rounds", m.rounds);
+  add("portmap_no_gateway", m.no_gateway);
+  add("portmap_nested", m.nested);
+  add("portmap_lies", m.lies);
+  add("portmap_ports_over_limit", m.ports_over_limit);
+  const auto& n = memory.metrics();
+  add("network_memory_reads", n.reads);
+  add("network_memory_read_failures", n.read_failures);
+  add("network_memory_writes", n.writes);
+  add("network_memory_write_failures", n.write_failures);
+  add("network_memory_forgotten", n.forgotten);
   return out;
 }
 

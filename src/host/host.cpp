@@ -46,6 +46,14 @@ NatReport Host::nat() const {
   return state_->reachability.report(state_->env.now());
 }
 
+PortMappingReport Host::port_mapping() const {
+  return state_->mapped_ports.report();
+}
+
+void Host::network_changed() {
+  state_->mapped_ports.network_changed();
+}
+
 std::vector<PeerInfo> Host::peers() const {
   return state_->peers();
 }

@@ -13,6 +13,8 @@ namespace {
 
 /// How often old evidence is let go.
 constexpr Duration kHouseInterval = std::chrono::seconds(1);
+/// How often the network memory is written, if it has changed; and at the end.
+constexpr Duration kSaveInterval = std::chrono::minutes(1);
 /// What changes within this is one change of the network.
 constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
 /// How long it takes at most until those are connected that can be.
@@ -135,6 +137,11 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       swarm(env, key, swarm_config(config), classifier, log.named("swarm")),
       observed(classifier),
       reachability(reachability_config(config.autonat)),
+      memory(env, config.network_memory, log.named("memory")),
+      mapped_ports(
+          env, config, classifier, memory,
+          [this](const host::MappingChanged& change) { port_mapping_changed(change); },
+          log.named("portmap")),
       pinger(swarm, {}),
       identifier(
           swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
@@ -203,7 +210,9 @@ Task<> Host::State::start(std::string* detail) {
       *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
     co_return bound.error();
   }
+  PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
+  mapped_ports.start();
   autonat_client.start();
   if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
@@ -226,6 +235,7 @@ Task<> Host::State::stop() {
   if (!is_running) co_return ok;
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
+  PYRSIA_CO_TRY(co_await mapped_ports.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
   PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
   PYRSIA_CO_TRY(co_await siblings.stop());
@@ -233,6 +243,7 @@ Task<> Host::State::stop() {
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
   PYRSIA_CO_TRY(co_await swarm.stop());
+  PYRSIA_CO_TRY(co_await memory.save());
   events.close();
   co_return ok;
 }
@@ -333,6 +344,7 @@ void Host::State::on_listen_addresses_changed() {
     if (!announced_listeners.contains(address)) events.push(Listening{address});
   }
   announced_listeners = std::move(now);
+  mapped_ports.set_listeners(swarm.listen_addresses());
   close_connections_of_lost_addresses();
   addresses_changed();
 }
@@ -375,8 +387,30 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   feed(host::ServerAnswer{result, joiner.is_boot_peer(result.server)});
+  if (result.status == autonat::Status::ok || result.status == autonat::Status::dial_error)
+    remember_network(result.server);
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
+}
+
+void Host::State::judge_mappings() {
+  std::vector<IpAddress> seen_at;
+  for (const auto& seen : observed.candidates(1)) seen_at.push_back(seen.external.ip);
+  mapped_ports.judge(reachability.report(env.now()).addresses, std::move(seen_at));
+}
+
+void Host::State::remember_network(const PeerId& answered) {
+  if (mapped_ports.networks().empty()) return;
+  auto& known = memory.at(mapped_ports.networks().front());
+  known.verdict = reachability.status() == Reachability::unknown ? "" : name(reachability.status());
+  const auto mapping = observed.port_mapping(false, false).mapping;
+  if (mapping != host::PortMapping::unknown)
+    known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
+                                                                            : "endpoint_dependent";
+  const auto server = answered.to_string();
+  std::erase(known.servers, server);
+  known.servers.insert(known.servers.begin(), server);
+  if (known.servers.size() > host::kMaxServers) known.servers.pop_back();
 }
 
 void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
@@ -393,6 +427,7 @@ void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
   }
   feed_servers();
   feed(said);
+  if (result.verdict != Reachability::unknown) remember_network(result.server);
 }
 
 /// The networks that AutoNAT v2 servers are in. At the start also those of boot peers that are only
@@ -456,12 +491,12 @@ std::vector<Multiaddr> Host::State::addresses_over(const std::vector<Multiaddr>&
 }
 
 void Host::State::port_mapping_changed(const host::MappingChanged& change) {
-  constexpr std::size_t kMostMappings = 16;
   std::erase_if(port_mappings, [&](const host::MappingChanged& one) {
     return one.is_udp == change.is_udp && one.local_port == change.local_port &&
            one.external.ip.is_v6() == change.external.ip.is_v6();
   });
-  if (change.is_gained && port_mappings.size() < kMostMappings) port_mappings.push_back(change);
+  if (change.is_gained && port_mappings.size() < portmap::kMaxListeners)
+    port_mappings.push_back(change);
   addresses_changed();
   feed(host::Doubt{change.is_gained ? "a port mapping has come" : "a port mapping has gone"});
 }
@@ -501,6 +536,7 @@ void Host::State::feed(const host::ReachabilityInput& input) {
   const bool is_time = std::holds_alternative<host::TimePassed>(input);
   if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
+  if (!address_changes.empty()) judge_mappings();
   for (const auto& one : address_changes) events.push(one);
   if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
@@ -522,6 +558,7 @@ void Host::State::recheck(const std::string& why) {
   swarm.refresh_listen_addresses();
   close_connections_of_lost_addresses();
   addresses_changed();
+  mapped_ports.network_changed();
   feed(host::Doubt{why});
 }
 
@@ -539,12 +576,17 @@ Task<> Host::State::watch_network() {
 }
 
 Task<> Host::State::keep_house() {
+  auto next_save = env.now() + kSaveInterval;
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
     feed_servers();
     choose_version();
     if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
     feed(host::TimePassed());
+    if (env.now() >= next_save) {
+      next_save = env.now() + kSaveInterval;
+      PYRSIA_CO_TRY(co_await memory.save());
+    }
   }
 }
 

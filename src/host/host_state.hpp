@@ -3,6 +3,8 @@
 #include "bootstrap/client/client.hpp"
 #include "host/event_queue.hpp"
 #include "host/joiner.hpp"
+#include "host/mapped_ports.hpp"
+#include "host/network_memory.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
 #include "host/wake_detector.hpp"
@@ -57,6 +59,8 @@ struct Host::State final : private swarm::Observer,
   swarm::Swarm swarm;
   host::ObservedAddresses observed;
   host::ReachabilityTracker reachability;
+  host::NetworkMemory memory;
+  host::MappedPorts mapped_ports;
   ping::Pinger pinger;
   identify::Identifier identifier;
   autonat::Server autonat_server;
@@ -111,6 +115,9 @@ struct Host::State final : private swarm::Observer,
   Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
+  void judge_mappings();
+  /// Keeps what was learned of the network that we are in: `answered` is an AutoNAT server there.
+  void remember_network(const PeerId& answered);
   Task<> keep_house();
 };
 

@@ -46,6 +46,8 @@ class Env {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) { return udp_bind(local, {}); }
   /// The addresses of interfaces that are up, loopback included.
   virtual std::vector<InterfaceAddress> interface_addresses() = 0;
+  /// The routers of the default routes, of both families, preferred ones first; at most 16.
+  virtual std::vector<Gateway> default_gateways() = 0;
   /// Errors: `Errc::limit_reached`, `Errc::permission_denied`, `Errc::network_failed`.
   virtual Result<std::unique_ptr<NetworkWatcher>> watch_network() = 0;
 
@@ -59,6 +61,9 @@ class Env {
   /// `Errc::refused`, `Errc::unreachable`, `Errc::timed_out`, `Errc::too_large` (body),
   /// `Errc::limit_reached` (redirects), `Errc::closed`, `Errc::network_failed` (others).
   virtual Task<HttpResponse> http_get(HttpRequest request, std::string* detail) = 0;
+  /// One POST of `request.body`; a redirect is an answer like any other. Otherwise, and in its
+  /// errors, as http_get().
+  virtual Task<HttpResponse> http_post(HttpRequest request, std::string* detail) = 0;
   /// Runs `work` off this thread and ends when it has ended. For files and heavy computing.
   virtual Task<> run_blocking(std::function<void()> work) = 0;
   /// Marks a rare path: a simulation counts how often `name` was passed, so that a test of many

@@ -184,7 +184,8 @@ class HttpClient::Multi {
 /// One request and its answer, without redirects. Destroying it gives it up at once.
 class HttpClient::Transfer {
  public:
-  Transfer(Env& env, Multi& multi, const std::string& user_agent, const HttpRequest& request)
+  Transfer(Env& env, Multi& multi, const std::string& user_agent, Method method,
+           const HttpRequest& request)
       : multi_(multi),
         max_body_bytes_(request.max_body_bytes),
         done_(env.executor()),
@@ -199,11 +200,20 @@ class HttpClient::Transfer {
     set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(request.max_body_bytes));
     set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
     set(CURLOPT_WRITEDATA, this);
+    for (const auto& header : request.headers)
+      headers_ = curl_slist_append(headers_, header.c_str());
+    if (method == Method::post) {
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      set(CURLOPT_COPYPOSTFIELDS, request.body.data());
+      headers_ = curl_slist_append(headers_, "Expect:");  // Small servers know no "100 Continue".
+    }
+    if (headers_) set(CURLOPT_HTTPHEADER, headers_);
   }
   ~Transfer() {
     if (is_running_) curl_multi_remove_handle(multi_.handle(), easy_);
     curl_easy_cleanup(easy_);
     curl_slist_free_all(resolved_);
+    curl_slist_free_all(headers_);
   }
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -264,6 +274,7 @@ class HttpClient::Transfer {
   Event done_;
   CURL* easy_;
   curl_slist* resolved_ = nullptr;
+  curl_slist* headers_ = nullptr;
 };
 
 void HttpClient::Multi::watch(curl_socket_t socket, int what) {
@@ -328,10 +339,18 @@ HttpClient::HttpClient(Env& env, Reactor& reactor, std::string user_agent)
 HttpClient::~HttpClient() = default;
 
 Task<HttpResponse> HttpClient::get(HttpRequest request, std::string* detail) {
+  return ask(Method::get, std::move(request), detail);
+}
+
+Task<HttpResponse> HttpClient::post(HttpRequest request, std::string* detail) {
+  return ask(Method::post, std::move(request), detail);
+}
+
+Task<HttpResponse> HttpClient::ask(Method method, HttpRequest request, std::string* detail) {
   if (!multi_) multi_ = std::make_unique<Multi>(env_, reactor_);
   if (!multi_->handle()) co_return Errc::unavailable;
   std::string words;
-  auto response = co_await with_timeout(env_, request.timeout, follow(request, words));
+  auto response = co_await with_timeout(env_, request.timeout, follow(method, request, words));
   if (!response && response.error() == Errc::timed_out) {
     const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(request.timeout);
     words = "no complete answer within " + std::to_string(waited.count()) + " ms";
@@ -340,14 +359,15 @@ Task<HttpResponse> HttpClient::get(HttpRequest request, std::string* detail) {
   co_return response;
 }
 
-Task<HttpResponse> HttpClient::follow(const HttpRequest& request, std::string& detail) {
+Task<HttpResponse> HttpClient::follow(Method method, const HttpRequest& request,
+                                      std::string& detail) {
   std::string url = request.url;
   for (int redirects = 0; redirects <= request.max_redirects; ++redirects) {
-    Transfer transfer(env_, *multi_, user_agent_, request);
-    PYRSIA_CO_TRY(co_await resolve_host(url, transfer, detail));
+    Transfer transfer(env_, *multi_, user_agent_, method, request);
+    PYRSIA_CO_TRY(co_await resolve_host(request, url, transfer, detail));
     PYRSIA_CO_TRY(co_await transfer.run(url, detail));
     url = transfer.redirect_url();
-    if (!url.empty()) continue;
+    if (!url.empty() && method == Method::get) continue;
     HttpResponse response;
     response.status = transfer.status();
     response.content_type = transfer.content_type();
@@ -358,9 +378,10 @@ Task<HttpResponse> HttpClient::follow(const HttpRequest& request, std::string& d
   co_return Errc::limit_reached;
 }
 
-Task<> HttpClient::resolve_host(const std::string& url, Transfer& transfer, std::string& detail) {
+Task<> HttpClient::resolve_host(const HttpRequest& request, const std::string& url,
+                                Transfer& transfer, std::string& detail) {
   PYRSIA_CO_TRY(const auto parts, parse_url(url, detail));
-  const auto proxy = proxy_for(parts);
+  const auto proxy = request.is_direct ? std::string() : proxy_for(parts);
   transfer.set_proxy(proxy);
   if (IpAddress::parse(parts.host) || !proxy.empty()) co_return ok;
   auto found = co_await env_.resolve(parts.host, IpFamily::any);

@@ -21,13 +21,19 @@ class HttpClient {
 
   /// Errors: as Env::http_get().
   Task<HttpResponse> get(HttpRequest request, std::string* detail);
+  /// Errors: as Env::http_post().
+  Task<HttpResponse> post(HttpRequest request, std::string* detail);
 
  private:
   class Multi;
   class Transfer;
 
-  Task<HttpResponse> follow(const HttpRequest& request, std::string& detail);
-  Task<> resolve_host(const std::string& url, Transfer& transfer, std::string& detail);
+  enum class Method { get, post };
+
+  Task<HttpResponse> ask(Method method, HttpRequest request, std::string* detail);
+  Task<HttpResponse> follow(Method method, const HttpRequest& request, std::string& detail);
+  Task<> resolve_host(const HttpRequest& request, const std::string& url, Transfer& transfer,
+                      std::string& detail);
 
   Env& env_;
   Reactor& reactor_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "runtime/default_gateways.hpp"
 #include "runtime/dns.hpp"
 #include "runtime/env.hpp"
 #include "runtime/http_client.hpp"
@@ -35,10 +36,12 @@ class KernelEnv final : public Env {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
                                               const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  std::vector<Gateway> default_gateways() override { return read_default_gateways(); }
   Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
+  Task<HttpResponse> http_post(HttpRequest request, std::string* detail) override;
   Task<> run_blocking(std::function<void()> work) override;
 
   Reactor& reactor() { return reactor_; }

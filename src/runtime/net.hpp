@@ -129,6 +129,14 @@ struct InterfaceAddress {
   auto operator<=>(const InterfaceAddress&) const = default;
 };
 
+/// A router that packets for the rest of the world go to.
+struct Gateway {
+  std::string interface_name;
+  IpAddress ip;                  ///< Of IPv6 mostly link-local: meant on that interface.
+  std::string hardware_address;  ///< "02:42:ac:11:00:02"; empty if it is not known.
+  auto operator<=>(const Gateway&) const = default;
+};
+
 /// Tells when the network of this machine changes: an address, a route, an interface.
 class NetworkWatcher {
  public:
@@ -146,6 +154,10 @@ struct HttpRequest {
   Duration timeout = std::chrono::seconds(10);
   std::size_t max_body_bytes = 64 * 1024;
   int max_redirects = 5;
+  /// No proxy, whatever the environment says: for a server beside us. Its host is an IP address.
+  bool is_direct = false;
+  std::vector<std::string> headers = {};  ///< More of them, "Name: value".
+  std::string body = {};                  ///< Of a POST.
 };
 
 struct HttpResponse {

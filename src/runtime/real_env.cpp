@@ -115,6 +115,10 @@ Task<HttpResponse> KernelEnv::http_get(HttpRequest request, std::string* detail)
   return http_.get(std::move(request), detail);
 }
 
+Task<HttpResponse> KernelEnv::http_post(HttpRequest request, std::string* detail) {
+  return http_.post(std::move(request), detail);
+}
+
 Task<> KernelEnv::run_blocking(std::function<void()> work) {
   if (!blocking_) blocking_.emplace(kBlockingThreads);
   const auto initiate = [this](auto handler, std::function<void()> job) {

@@ -1,5 +1,8 @@
 #include "runtime/socket_address.hpp"
 
+#include <ifaddrs.h>
+#include <net/if.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -26,6 +29,10 @@ socklen_t* SocketAddress::size_to_fill() {
   return &size_;
 }
 
+bool SocketAddress::is_link_local_v6() const {
+  return family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&storage_.v6.sin6_addr);
+}
+
 Endpoint SocketAddress::endpoint() const {
   const auto port = family() == AF_INET6 ? storage_.v6.sin6_port : storage_.v4.sin_port;
   return {ip_of(storage_.any).unmapped(), ntohs(port)};
@@ -41,6 +48,19 @@ IpAddress ip_of(const sockaddr& any) {
   if (any.sa_family == AF_INET)
     std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in&>(any).sin_addr, bytes.size());
   return IpAddress::v4(bytes);
+}
+
+unsigned interface_with(const IpAddress& ip) {
+  unsigned index = 0;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return index;
+  for (const auto* entry = list; entry && index == 0; entry = entry->ifa_next) {
+    const auto family = entry->ifa_addr ? entry->ifa_addr->sa_family : AF_UNSPEC;
+    if (family != AF_INET && family != AF_INET6) continue;
+    if (ip_of(*entry->ifa_addr) == ip) index = ::if_nametoindex(entry->ifa_name);
+  }
+  ::freeifaddrs(list);
+  return index;
 }
 
 Endpoint local_endpoint(int socket) {

@@ -19,6 +19,9 @@ class SocketAddress {
   socklen_t* size_to_fill();
   const sockaddr* data() const { return &storage_.any; }
   socklen_t size() const { return size_; }
+  bool is_link_local_v6() const;
+  /// The interface that an IPv6 address is meant on, by its index.
+  void set_scope(unsigned interface) { storage_.v6.sin6_scope_id = interface; }
   /// IPv4 inside IPv6 becomes IPv4.
   Endpoint endpoint() const;
 
@@ -33,6 +36,9 @@ class SocketAddress {
 
 /// The address of `any`, if it is IPv4 or IPv6; else 0.0.0.0.
 IpAddress ip_of(const sockaddr& any);
+
+/// The index of the interface that has `ip`; 0 if none has.
+unsigned interface_with(const IpAddress& ip);
 
 /// Where `socket` is bound.
 Endpoint local_endpoint(int socket);

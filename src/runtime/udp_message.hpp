@@ -28,6 +28,10 @@ class OutgoingMessage {
   void fill(msghdr& message, const OutgoingDatagram& datagram, BytesView bytes,
             std::size_t segment_bytes);
 
+  /// A link-local destination is none without the interface that it is meant on.
+  bool needs_interface() const { return to_.is_link_local_v6(); }
+  void set_interface(unsigned index) { to_.set_scope(index); }
+
  private:
   void add(msghdr& message, int level, int type, const void* value, std::size_t size);
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <cassert>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 namespace pyrsia {
@@ -131,6 +132,7 @@ class KernelUdpSocket final : public UdpSocket {
              datagrams[i].bytes.size() <= kMaxUdpSegments * datagrams[i].segment_bytes);
       outgoing_[i].fill(messages[i].msg_hdr, datagrams[i], datagrams[i].bytes,
                         datagrams[i].segment_bytes);
+      if (outgoing_[i].needs_interface()) outgoing_[i].set_interface(interface_of_local());
     }
     const auto sent = call(std::span(messages).first(count));
     if (!sent) {
@@ -158,6 +160,12 @@ class KernelUdpSocket final : public UdpSocket {
   static std::size_t segments_of(const OutgoingDatagram& datagram) {
     if (!is_segmented(datagram)) return 1;
     return (datagram.bytes.size() + datagram.segment_bytes - 1) / datagram.segment_bytes;
+  }
+
+  /// A link-local destination is meant on the interface that has our address. 0 if none has.
+  unsigned interface_of_local() {
+    if (!interface_) interface_ = interface_with(local_.ip);
+    return *interface_;
   }
 
   /// How many were sent, 0 if it would block.
@@ -204,6 +212,7 @@ class KernelUdpSocket final : public UdpSocket {
 
   Descriptor descriptor_;
   Endpoint local_;
+  std::optional<unsigned> interface_;
   bool may_segment_ = false;
   std::unique_ptr<ReceiveSlots> slots_;  ///< Made when first needed.
   std::vector<ReceivedDatagram> batch_;

@@ -36,6 +36,10 @@ Task<HttpResponse> BareEnv::http_get(HttpRequest, std::string*) {
   co_return Errc::unreachable;
 }
 
+Task<HttpResponse> BareEnv::http_post(HttpRequest, std::string*) {
+  co_return Errc::unreachable;
+}
+
 Task<> BareEnv::run_blocking(std::function<void()> work) {
   work();
   co_return ok;

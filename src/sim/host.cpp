@@ -66,6 +66,16 @@ std::vector<InterfaceAddress> SimHost::interface_addresses() {
   return all;
 }
 
+std::vector<Gateway> SimHost::default_gateways() {
+  return is_up_ ? gateways_ : std::vector<Gateway>();
+}
+
+void SimHost::set_gateways(const std::vector<std::string>& addresses) {
+  gateways_.clear();
+  for (const auto& text : addresses)
+    gateways_.push_back({"eth0", IpAddress::parse(text).value(), ""});
+}
+
 Task<std::vector<IpAddress>> SimHost::resolve(std::string name, IpFamily family) {
   if (!is_up_ || network_.operation_fails()) co_return Errc::unavailable;
   co_return co_await network_.dns().resolve(*this, std::move(name), family);
@@ -78,6 +88,10 @@ Task<std::vector<std::string>> SimHost::resolve_txt(std::string name) {
 
 Task<HttpResponse> SimHost::http_get(HttpRequest request, std::string* detail) {
   return sim::http_get(*this, std::move(request), detail);
+}
+
+Task<HttpResponse> SimHost::http_post(HttpRequest request, std::string* detail) {
+  return sim::http_post(*this, std::move(request), detail);
 }
 
 void SimHost::crash() {

@@ -33,10 +33,12 @@ class SimHost final : public BareEnv, public Node {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
                                               const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  std::vector<Gateway> default_gateways() override;
   Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
+  Task<HttpResponse> http_post(HttpRequest request, std::string* detail) override;
 
   /// The power fails: all sockets are closed (pending calls end with `Errc::closed`) and no new
   /// one can be opened until restart(). Peers learn nothing.
@@ -48,6 +50,8 @@ class SimHost final : public BareEnv, public Node {
   /// The interface has other addresses now. Connections from old ones fall silent. Watchers are
   /// told.
   void set_addresses(const std::vector<std::string>& addresses);
+  /// What its default routes lead to; at first nowhere. Only default_gateways() tells it.
+  void set_gateways(const std::vector<std::string>& addresses);
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
   /// Watchers are told that something has changed, such as a route.
@@ -74,6 +78,7 @@ class SimHost final : public BareEnv, public Node {
   std::mt19937_64 random_;
   bool is_up_ = true;
   Duration wall_offset_{0};
+  std::vector<Gateway> gateways_;
   class Watcher;
   std::set<Watcher*> watchers_;
   TcpStack tcp_;

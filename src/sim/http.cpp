@@ -201,18 +201,30 @@ struct Answer {
   std::string body;
 };
 
-Task<Answer> exchange(Env& env, const Url& url, std::size_t max_body_bytes, Progress& progress) {
+enum class Method { get, post };
+
+std::string request_text(Method method, const Url& url, const HttpRequest& request) {
+  auto text = std::string(method == Method::get ? "GET " : "POST ") + url.path +
+              " HTTP/1.1\r\nHost: " + url.authority +
+              "\r\nUser-Agent: pyrsia-sim\r\nAccept: */*\r\nConnection: close\r\n";
+  for (const auto& header : request.headers) text += header + "\r\n";
+  if (method == Method::get) return text + "\r\n";
+  return text + "Content-Length: " + std::to_string(request.body.size()) + "\r\n\r\n" +
+         request.body;
+}
+
+Task<Answer> exchange(Env& env, Method method, const Url& url, const HttpRequest& request,
+                      Progress& progress) {
   PYRSIA_CO_TRY(const auto socket, co_await connect(env, url, progress));
   progress.step = "asking " + url.authority;
-  const auto request = "GET " + url.path + " HTTP/1.1\r\nHost: " + url.authority +
-                       "\r\nUser-Agent: pyrsia-sim\r\nAccept: */*\r\nConnection: close\r\n\r\n";
-  PYRSIA_CO_TRY(co_await socket->write_all(as_bytes(request)));
+  const auto sent = request_text(method, url, request);
+  PYRSIA_CO_TRY(co_await socket->write_all(as_bytes(sent)));
   Reader reader(*socket);
   PYRSIA_CO_TRY(const auto text, co_await reader.read_until("\r\n\r\n"));
   progress.step = "reading the answer of " + url.authority;
   Answer answer;
   PYRSIA_CO_TRY(answer.head, parse_head(text));
-  PYRSIA_CO_TRY(answer.body, co_await read_body(reader, answer.head, max_body_bytes));
+  PYRSIA_CO_TRY(answer.body, co_await read_body(reader, answer.head, request.max_body_bytes));
   co_return answer;
 }
 
@@ -221,12 +233,12 @@ bool is_redirect(const Head& head) {
   return std::ranges::find(kRedirects, head.status) != kRedirects.end() && !head.location.empty();
 }
 
-Task<HttpResponse> follow(Env& env, HttpRequest request, Progress& progress) {
+Task<HttpResponse> follow(Env& env, Method method, HttpRequest request, Progress& progress) {
   progress.step = "reading the URL " + request.url;
   PYRSIA_CO_TRY(auto url, parse_url(request.url));
   for (int redirects = 0;; ++redirects) {
-    PYRSIA_CO_TRY(auto answer, co_await exchange(env, url, request.max_body_bytes, progress));
-    if (!is_redirect(answer.head)) {
+    PYRSIA_CO_TRY(auto answer, co_await exchange(env, method, url, request, progress));
+    if (method == Method::post || !is_redirect(answer.head)) {
       HttpResponse response;
       response.status = answer.head.status;
       response.content_type = answer.head.content_type;
@@ -243,14 +255,23 @@ Task<HttpResponse> follow(Env& env, HttpRequest request, Progress& progress) {
   }
 }
 
+Task<HttpResponse> ask(Env& env, Method method, HttpRequest request, std::string* detail) {
+  Progress progress;
+  const auto limit = request.timeout;
+  auto following = follow(env, method, std::move(request), progress);
+  auto response = co_await with_timeout(env, limit, std::move(following));
+  if (!response && detail) *detail = progress.step + ": " + response.error().message();
+  co_return response;
+}
+
 }  // namespace
 
 Task<HttpResponse> http_get(Env& env, HttpRequest request, std::string* detail) {
-  Progress progress;
-  const auto limit = request.timeout;
-  auto response = co_await with_timeout(env, limit, follow(env, std::move(request), progress));
-  if (!response && detail) *detail = progress.step + ": " + response.error().message();
-  co_return response;
+  return ask(env, Method::get, std::move(request), detail);
+}
+
+Task<HttpResponse> http_post(Env& env, HttpRequest request, std::string* detail) {
+  return ask(env, Method::post, std::move(request), detail);
 }
 
 }  // namespace pyrsia::sim

@@ -43,6 +43,12 @@ bool NatTable::is_external(const IpAddress& ip) const {
   return std::ranges::find(config_.external, ip) != config_.external.end();
 }
 
+void NatTable::remove_forward(Protocol protocol, std::uint16_t external_port) {
+  std::erase_if(config_.forwards, [&](const PortForward& forward) {
+    return forward.protocol == protocol && forward.external_port == external_port;
+  });
+}
+
 void NatTable::forget() {
   mappings_.clear();
   by_key_.clear();

@@ -13,7 +13,7 @@ def test_version_and_help(program):
     with directory() as cwd:
         version = run(program, "--version", cwd=cwd)
         expect(version.returncode == 0 and version.stdout.startswith("pyrsia "), version.stdout)
-        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"]):
+        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"], ["addr"], ["map"]):
             text = run(program, *args, "--help", cwd=cwd)
             examples = [line for line in text.stdout.splitlines()[:6] if "pyrsia " in line]
             expect(text.returncode == 0 and len(examples) >= 3, text.stdout)
@@ -63,7 +63,7 @@ def test_every_checked_setting_is_a_flag_a_variable_and_a_key(program):
     """Shown by what it says of a bad value; each must name the place that the value came from."""
     bad = {"host": "x", "port": "x", "listen": "x", "peer": "x", "probe": "x", "announce": "x",
            "bootstrap_url": "x", "address_scope": "x", "global_network": "x", "log_level": "x",
-           "once_timeout": "0"}
+           "once_timeout": "0", "port_mapping": "x", "port_mapping_protocol": "x"}
     switches = ["listen_only", "once", "json", "init_blockchain"]
     with directory() as cwd:
         for key, value in bad.items():
@@ -72,7 +72,8 @@ def test_every_checked_setting_is_a_flag_a_variable_and_a_key(program):
             (cwd / "a.toml").write_text(f'{key} = "{value}"\n')
             expect_refusal(run(program, "node", flag, value, cwd=cwd), 64, f"{flag}:")
             expect_refusal(run(program, "node", cwd=cwd, env={name: value}), 78, f"{name}:")
-            expect_refusal(run(program, "node", "--config", "a.toml", cwd=cwd), 78, f"a.toml: {key}:")
+            done = run(program, "node", "--config", "a.toml", cwd=cwd, env={"PYRSIA_PORT_MAPPING": ""})
+            expect_refusal(done, 78, f"a.toml: {key}:")
         for key in switches:
             name = "PYRSIA_" + key.upper()
             (cwd / "a.toml").write_text(f"{key} = 7\n")
@@ -98,7 +99,7 @@ def test_http_api(program):
         expect(set(nat) >= {"confidence", "age_s", "reason", "connected", "addresses"}, nat)
         for entry in nat["addresses"]:
             expect(set(entry) == {"address", "status", "confidence", "age_s", "reason", "source",
-                                  "observers"}, entry)
+                                  "observers", "confirmed", "evidence"}, entry)
         peers = node.get("/peers")
         expect(peers.json() == [] and peers.headers["Content-Type"] == "application/json", peers)
         metrics = node.get("/metrics").body

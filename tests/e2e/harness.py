@@ -26,6 +26,7 @@ def directory():
 def clean_environment(extra):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYRSIA_")}
     kept.pop("http_proxy", None), kept.pop("HTTP_PROXY", None)
+    kept["PYRSIA_PORT_MAPPING"] = "off"  # No packet leaves loopback.
     return kept | extra
 
 

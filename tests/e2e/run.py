@@ -16,11 +16,12 @@ import addresses
 import bad_input
 import cluster
 import commands
+import mapping
 import measuring
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, measuring)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

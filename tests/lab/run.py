@@ -6,6 +6,9 @@
 One boot server at 1.2.3.10, a node behind the router, and a stranger at 1.2.3.20 who tries the
 node's outside address once there is a verdict: that is the truth the verdict is printed beside. No
 namespace has a way out of the machine, so the addresses may look public. Needs root.
+
+The cases "port mapping, ..." (port_mapping.py) have miniupnpd on the router. Where it is missing they
+are skipped; PYRSIA_REQUIRE_LAB=miniupnpd makes that a failure.
 """
 import argparse
 import dataclasses
@@ -21,6 +24,7 @@ import tempfile
 import time
 
 import nat_kinds
+import port_mapping
 from namespaces import Lab
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -202,6 +206,16 @@ def run_case(name, options):
     return dataclasses.replace(outcome, **found)
 
 
+def mapping_names():
+    return [f"port mapping, {name}" for name in port_mapping.CASES]
+
+
+def run_any(name, options):
+    if name in CASES:
+        return run_case(name, options)
+    return port_mapping.run_case(name.removeprefix("port mapping, "), options)
+
+
 def build_cable():
     cable = ROOT / "build/lab/cable"
     cable.parent.mkdir(parents=True, exist_ok=True)
@@ -210,7 +224,7 @@ def build_cable():
     return cable
 
 
-def report(outcomes, is_json):
+def report(outcomes, is_json, skipped):
     """Prints the outcomes as they come; returns the exit code."""
     seen = []
     if not is_json:
@@ -222,22 +236,23 @@ def report(outcomes, is_json):
     passed = sum(outcome.is_right for outcome in seen)
     if is_json:
         cases = [{**dataclasses.asdict(outcome), "is_right": outcome.is_right} for outcome in seen]
-        print(json.dumps({"schema": "pyrsia.lab/1", "passed": passed, "failed": len(seen) - passed, "cases": cases},
+        print(json.dumps({"schema": "pyrsia.lab/1", "passed": passed, "failed": len(seen) - passed,
+                          "skipped": skipped, "cases": cases},
                          indent=1))
     else:
-        print(f"{passed} passed, {len(seen) - passed} failed")
+        print(f"{passed} passed, {len(seen) - passed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 0 if passed == len(seen) else 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help="; ".join(CASES))
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help="; ".join([*CASES, *mapping_names()]))
     parser.add_argument("--delay", type=float, default=0, help="round trip added, in ms")
     parser.add_argument("--jobs", type=int, default=4, help="cases at the same time")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
     parser.add_argument("--program", default=str(ROOT / "build/release/apps/pyrsia/pyrsia"))
     options = parser.parse_args()
-    if unknown := [name for name in options.kinds if name not in CASES]:
+    if unknown := [name for name in options.kinds if name not in CASES and name not in mapping_names()]:
         parser.error(f"no such kind: {', '.join(unknown)}")
     if os.geteuid() != 0:
         print("lab: needs root for network namespaces; nothing was tested", file=sys.stderr)
@@ -245,10 +260,18 @@ def main():
         return 0
     options.cable = build_cable() if options.delay else None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # Ends the pool, and with it the namespaces.
-    names = options.kinds or list(CASES)
+    names = options.kinds or [*CASES, *mapping_names()]
+    skipped = [] if port_mapping.is_there() else [name for name in names if name not in CASES]
+    if skipped:
+        print(f"lab: SKIPPED, as miniupnpd is not installed (scripts/setup --tests): {'; '.join(skipped)}",
+              file=sys.stderr)
+        if "miniupnpd" in os.environ.get("PYRSIA_REQUIRE_LAB", "").split(","):
+            print(f"0 passed, {len(skipped)} failed")
+            return 1
+    names = [name for name in names if name not in skipped]
     with multiprocessing.Pool(options.jobs, maxtasksperchild=1) as pool:
-        running = [pool.apply_async(run_case, (name, options)) for name in names]
-        return report((each.get() for each in running), options.json)
+        running = [pool.apply_async(run_any, (name, options)) for name in names]
+        return report((each.get() for each in running), options.json, len(skipped))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+#include "nat/portmap/epoch.hpp"
+
+namespace pyrsia::portmap {
+
+bool EpochWatch::add(const EpochSample& sample) {
+  const auto before = std::exchange(last_, sample);
+  if (!before) return true;
+  using std::chrono::duration_cast, std::chrono::seconds;
+  const std::int64_t client_delta = duration_cast<seconds>(sample.at - before->at).count();
+  const std::int64_t server_delta = std::int64_t(sample.seconds) - std::int64_t(before->seconds);
+  // Packets may overtake each other by a second.
+  if (server_delta < -1) return false;
+  return client_delta + 2 >= server_delta - server_delta / 16 &&
+         server_delta + 2 >= client_delta - client_delta / 16;
+}
+
+}  // namespace pyrsia::portmap

@@ -1,0 +1,522 @@
+#include "nat/portmap/mapper.hpp"
+
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::portmap {
+namespace {
+
+/// A router that grants seconds is not asked more often than this. RFC 6887, section 11.2.1.
+constexpr Duration kMinRenewal = std::chrono::seconds(4);
+/// Mappings without an end are looked after all the same.
+constexpr Duration kPermanentRenewal = std::chrono::hours(1);
+/// Between two words of a restart that are believed.
+constexpr Duration kAnnouncePause = std::chrono::milliseconds(500);
+
+/// PCP's anycast address: the nearest server that there is. RFC 7723.
+const IpAddress kAnycast = IpAddress::v4({192, 0, 0, 9});
+
+bool is_same(const NetworkId& a, const NetworkId& b) {
+  const bool is_same_router = a.gateway.hardware_address.empty() ||
+                              b.gateway.hardware_address.empty() ||
+                              a.gateway.hardware_address == b.gateway.hardware_address;
+  return is_same_router && a.gateway.ip == b.gateway.ip && a.local == b.local &&
+         a.gateway.interface_name == b.gateway.interface_name;
+}
+
+bool belongs_to(const Listener& listener, const IpAddress& local) {
+  const auto& ip = listener.at.ip;
+  return ip.is_v6() == local.is_v6() && (ip == local || ip.is_unspecified());
+}
+
+/// Where a router beyond the one with this outside is likely to be.
+std::vector<IpAddress> likely_hops(const IpAddress& external) {
+  std::vector<IpAddress> out{kAnycast};
+  if (external.is_v6()) return out;
+  const auto b = external.bytes();
+  for (const std::uint8_t last : {1, 254}) {
+    const auto ip = IpAddress::v4({b[0], b[1], b[2], last});
+    if (ip != external) out.push_back(ip);
+  }
+  return out;
+}
+
+}  // namespace
+
+Mapper::Mapper(Env& env, MapperConfig config, const AddressClassifier& classifier,
+               Observer& observer, Memory memory, Metrics& metrics, Logger log)
+    : env_(env),
+      config_(std::move(config)),
+      classifier_(classifier),
+      observer_(observer),
+      memory_(std::move(memory)),
+      metrics_(metrics),
+      log_(log),
+      context_{env, metrics,
+               [this](std::string_view text) { log_.debug("port mapping", {{"what", text}}); }},
+      woken_(env.executor()),
+      hop_progress_(env.executor()),
+      tasks_(env) {}
+
+Mapper::~Mapper() = default;
+
+void Mapper::start() {
+  tasks_.spawn(run());
+  tasks_.spawn(listen_for_restarts());
+}
+
+Task<> Mapper::stop() {
+  is_stopping_ = true;
+  tasks_.cancel();
+  PYRSIA_CO_TRY(co_await tasks_.join());
+  auto removing = remove_all();
+  const auto removed = co_await with_timeout(env_, config_.removal_budget, std::move(removing));
+  if (!removed) metrics_.removals_failed.add();
+  tasks_.cancel();
+  PYRSIA_CO_TRY(co_await tasks_.join());
+  for (auto& [local, path] : paths_) {
+    for (auto& router : path.routers) PYRSIA_CO_TRY(co_await router->stop());
+    for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
+  }
+  paths_.clear();
+  co_return ok;
+}
+
+void Mapper::set_listeners(std::vector<Listener> listeners) {
+  std::ranges::sort(listeners);
+  const auto doubled = std::ranges::unique(listeners);
+  listeners.erase(doubled.begin(), doubled.end());
+  if (listeners.size() > config_.max_listeners) {
+    metrics_.ports_over_limit.add(listeners.size() - config_.max_listeners);
+    listeners.resize(config_.max_listeners);
+  }
+  if (listeners == listeners_) return;
+  listeners_ = std::move(listeners);
+  woken_.notify();
+}
+
+void Mapper::network_changed() {
+  metrics_.network_changes.add();
+  is_network_new_ = true;
+  rounds_.interrupt();
+  woken_.notify();
+}
+
+void Mapper::judge(Transport transport, const Endpoint& external, bool was_reached) {
+  for (auto& [local, path] : paths_)
+    for (auto& [listener, lease] : path.leases)
+      if (listener.transport == transport && lease.told == external) lease.verdict = was_reached;
+}
+
+std::vector<std::pair<Listener, Endpoint>> Mapper::externals() const {
+  std::vector<std::pair<Listener, Endpoint>> out;
+  for (const auto& [local, path] : paths_)
+    for (const auto& [listener, lease] : path.leases)
+      if (lease.told) out.emplace_back(listener, *lease.told);
+  return out;
+}
+
+Task<> Mapper::run() {
+  while (!is_stopping_) {
+    // Only another network interrupts it, and then we look again at once.
+    (void)co_await rounds_.run(env_, round());
+    if (is_stopping_) break;
+    has_looked_ = true;
+    auto waiting = woken_.wait();
+    const auto wait = std::max(next_due() - env_.now(), Duration(0));
+    const auto woken = co_await with_timeout(env_, wait, std::move(waiting));
+    if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
+  }
+  co_return ok;
+}
+
+Task<> Mapper::round() {
+  const bool is_new = std::exchange(is_network_new_, false);
+  PYRSIA_CO_TRY(co_await find_paths());
+  if (paths_.empty()) metrics_.no_gateway.add();
+  for (auto& [local, path] : paths_) {
+    if (is_new) path.check_at = env_.now();
+    PYRSIA_CO_TRY(co_await sort_listeners(path));
+    PYRSIA_CO_TRY(co_await serve(path));
+  }
+  co_return ok;
+}
+
+std::vector<NetworkId> Mapper::networks() const {
+  std::vector<NetworkId> out;
+  const auto interfaces = env_.interface_addresses();
+  for (const auto& gateway : env_.default_gateways()) {
+    std::vector<InterfaceAddress> fitting;
+    for (const auto& each : interfaces) {
+      if (each.interface_name != gateway.interface_name) continue;
+      if (each.ip.is_v6() != gateway.ip.is_v6()) continue;
+      if (each.ip.is_v6() && !classifier_.is_usable_by_others(each.ip)) continue;
+      const bool is_beside = each.ip.is_v4() && gateway.ip.is_in(each.ip, each.prefix_bits);
+      fitting.insert(is_beside ? fitting.begin() : fitting.end(), each);
+    }
+    // Of IPv4 one address is enough; of IPv6 each is an address of its own outside as well.
+    if (gateway.ip.is_v4() && fitting.size() > 1) fitting.resize(1);
+    for (const auto& local : fitting) {
+      const auto known = std::ranges::find(out, local, &NetworkId::local);
+      if (known == out.end() && out.size() < config_.max_paths) out.push_back({gateway, local});
+    }
+  }
+  return out;
+}
+
+Task<> Mapper::find_paths() {
+  const auto wanted = networks();
+  for (auto at = paths_.begin(); at != paths_.end();) {
+    const auto& network = at->second.network;
+    const bool is_wanted =
+        std::ranges::any_of(wanted, [&](const NetworkId& each) { return is_same(each, network); });
+    if (is_wanted) {
+      ++at;
+      continue;
+    }
+    PYRSIA_CO_TRY(co_await drop(at->second));
+    at = paths_.erase(at);
+  }
+  for (const auto& network : wanted) {
+    const auto [at, is_new] = paths_.try_emplace(network.local.ip);
+    if (!is_new) continue;
+    metrics_.rounds.add();
+    at->second.network = network;
+    at->second.routers.push_back(router_for(network, recall(network)));
+    at->second.check_at = env_.now() + config_.check_interval;
+  }
+  co_return ok;
+}
+
+/// Its network is no more: whatever was mapped there cannot even be taken away.
+Task<> Mapper::drop(Path& path) {
+  for (auto& [listener, lease] : path.leases) {
+    lease.legs.clear();
+    tell(path, listener, lease);
+  }
+  path.leases.clear();
+  for (auto& router : path.routers) PYRSIA_CO_TRY(co_await router->stop());
+  for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
+  co_return ok;
+}
+
+Recalled Mapper::recall(const NetworkId& network) const {
+  return memory_.recall ? memory_.recall(network) : Recalled();
+}
+
+std::unique_ptr<Router> Mapper::router_for(const NetworkId& network,
+                                           const Recalled& recalled) const {
+  const Route route{network.local.ip, network.local.ip, network.gateway.ip};
+  std::optional<Route> upnp_route;
+  if (route.server.is_v4()) {
+    upnp_route = route;
+  } else {
+    // UPnP opens IPv6 pinholes too, but is spoken over IPv4.
+    for (const auto& each : networks())
+      if (each.gateway.ip.is_v4() && each.gateway.interface_name == network.gateway.interface_name)
+        upnp_route = Route{each.local.ip, each.local.ip, each.gateway.ip};
+  }
+  return std::make_unique<Router>(context_, config_.router, route, upnp_route, recalled);
+}
+
+Task<> Mapper::search_anew(Path& path) {
+  metrics_.rounds.add();
+  path.is_suspect = false;
+  for (auto& router : path.routers) PYRSIA_CO_TRY(co_await router->stop());
+  for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
+  path.failed.clear();
+  Recalled recalled;
+  recalled.method = path.routers.front()->method();
+  recalled.nonce = path.routers.front()->nonce();  // Our mappings there are known by it.
+  auto router = router_for(path.network, recalled);
+  path.routers.clear();
+  path.routers.push_back(std::move(router));
+  co_return ok;
+}
+
+Task<> Mapper::sort_listeners(Path& path) {
+  std::vector<Listener> wanted;
+  for (const auto& listener : listeners_) {
+    const Listener own{listener.transport, {path.network.local.ip, listener.at.port}};
+    if (belongs_to(listener, path.network.local.ip)) wanted.push_back(own);
+  }
+  std::vector<Listener> gone;
+  for (const auto& [listener, lease] : path.leases)
+    if (std::ranges::find(wanted, listener) == wanted.end()) gone.push_back(listener);
+  for (const auto& listener : gone) {
+    PYRSIA_CO_TRY(co_await remove(path, listener));
+    path.leases.erase(listener);
+  }
+  for (const auto& listener : wanted) path.leases.try_emplace(listener);
+  co_return ok;
+}
+
+Task<> Mapper::serve(Path& path) {
+  if (env_.now() >= path.check_at && !path.leases.empty()) PYRSIA_CO_TRY(co_await check(path));
+  for (auto& [listener, lease] : path.leases) {
+    if (lease.legs.empty()) {
+      if (env_.now() >= lease.try_at) PYRSIA_CO_TRY(co_await make(path, listener));
+    } else {
+      PYRSIA_CO_TRY(co_await renew(path, listener));
+    }
+    tell(path, listener, lease);
+  }
+  for (std::size_t i = 0; i < path.routers.size(); ++i) {
+    if (!path.routers[i]->take_restart()) continue;
+    log_.info("the router has restarted",
+              {{"router", path.routers[i]->route().server.to_string()}});
+    for (auto& [listener, lease] : path.leases)
+      if (i < lease.legs.size()) lease.legs[i].renew_at = env_.now();
+  }
+  if (path.is_suspect) PYRSIA_CO_TRY(co_await search_anew(path));
+  co_return ok;
+}
+
+Task<> Mapper::check(Path& path) {
+  path.check_at = env_.now() + config_.check_interval;
+  for (std::size_t i = 0; i < path.routers.size(); ++i) {
+    auto& router = *path.routers[i];
+    const auto method = router.method();
+    bool is_renewal_due = method == Method::upnp;  // It tells of no restart.
+    if (method && !is_renewal_due) {
+      const auto checked = co_await router.check();
+      if (!checked && checked.error() == Errc::cancelled) co_return checked.error();
+      is_renewal_due = !checked || router.take_restart();
+    }
+    if (!is_renewal_due) continue;
+    for (auto& [listener, lease] : path.leases)
+      if (i < lease.legs.size()) lease.legs[i].renew_at = env_.now();
+  }
+  // Who said no, or nothing, may think otherwise in another network.
+  for (auto& [listener, lease] : path.leases)
+    if (lease.legs.empty() && path.routers.front()->is_over() && lease.try_at <= env_.now())
+      path.is_suspect = true;
+  if (path.is_suspect) PYRSIA_CO_TRY(co_await search_anew(path));
+  co_return ok;
+}
+
+Task<> Mapper::make(Path& path, const Listener& listener) {
+  if (path.routers.front()->is_over()) PYRSIA_CO_TRY(co_await search_anew(path));
+  auto& lease = path.leases.at(listener);
+  lease.legs.clear();
+  auto internal = listener.at;
+  std::string why;
+  for (std::size_t hop = 0; hop < config_.max_hops; ++hop) {
+    if (hop == path.routers.size()) PYRSIA_CO_TRY(co_await find_next_hop(path, internal.ip));
+    if (hop == path.routers.size()) break;
+    Leg leg;
+    leg.request.transport = listener.transport;
+    leg.request.internal = internal;
+    leg.request.suggested.port = listener.at.port;
+    leg.request.lifetime = config_.lifetime;
+    const auto grant = co_await path.routers[hop]->map(leg.request, why);
+    if (!grant && grant.error() == Errc::cancelled) co_return grant.error();
+    if (!grant) break;
+    if (is_lie(grant->external.ip)) {
+      metrics_.lies.add();
+      why = path.routers[hop]->route().server.to_string() + " says that its outside address is " +
+            grant->external.ip.to_string() + ", which cannot be";
+      break;
+    }
+    metrics_.granted.add();
+    granted(leg, *grant);
+    lease.legs.push_back(std::move(leg));
+    if (classifier_.is_usable_by_others(grant->external.ip)) {
+      if (hop > 0) metrics_.nested.add();
+      lease.failure.clear();
+      lease.back_off = Duration(0);
+      remember(path);
+      co_return ok;
+    }
+    internal = grant->external;
+  }
+  failed(lease, std::move(why));
+  co_return ok;
+}
+
+void Mapper::granted(Leg& leg, const Grant& grant) {
+  leg.grant = grant;
+  const bool has_end = grant.lifetime > Duration(0);
+  const auto half = has_end ? grant.lifetime / 2 : kPermanentRenewal;
+  leg.renew_at = env_.now() + std::max(half, kMinRenewal);
+  leg.expires_at = has_end ? env_.now() + grant.lifetime : TimePoint::max();
+}
+
+void Mapper::failed(Lease& lease, std::string why) {
+  lease.failure = std::move(why);
+  lease.back_off = lease.back_off == Duration(0) ? config_.first_retry
+                                                 : std::min(lease.back_off * 2, config_.last_retry);
+  lease.try_at = env_.now() + lease.back_off;
+  log_.debug("no mapping", {{"why", lease.failure}});
+}
+
+Task<> Mapper::renew(Path& path, const Listener& listener) {
+  auto& lease = path.leases.at(listener);
+  // A chain that ends in no usable address is tried anew, as one, when its time comes.
+  if (!external_of(lease) && env_.now() >= lease.try_at) co_return co_await make(path, listener);
+  for (std::size_t i = 0; i < lease.legs.size(); ++i) {
+    auto& leg = lease.legs[i];
+    if (env_.now() < leg.renew_at) continue;
+    std::string why;
+    Error error = Errc::unavailable;
+    if (i < path.routers.size()) {
+      const auto grant = co_await path.routers[i]->renew(leg.request, *leg.grant, why);
+      if (grant && grant->external == leg.grant->external) {
+        metrics_.renewed.add();
+        granted(leg, *grant);
+        continue;
+      }
+      // Another address or port outside: what is built on it has to be built anew.
+      if (grant) co_return co_await make(path, listener);
+      error = grant.error();
+    } else {
+      co_return co_await make(path, listener);
+    }
+    if (error == Errc::cancelled) co_return error;
+    metrics_.renewals_failed.add();
+    path.is_suspect = true;
+    const auto now = env_.now();
+    // Who refuses has forgotten it; who is silent may still hold it until it ends.
+    const bool is_gone = now >= leg.expires_at || error == Errc::refused;
+    if (is_gone) {
+      lease.legs.clear();
+      failed(lease, "the mapping could not be renewed: " + why);
+      co_return ok;
+    }
+    const auto left = leg.expires_at == TimePoint::max() ? kPermanentRenewal : leg.expires_at - now;
+    leg.renew_at = std::min(now + std::max(left / 2, kMinRenewal), leg.expires_at);
+  }
+  co_return ok;
+}
+
+Task<> Mapper::find_next_hop(Path& path, IpAddress external) {
+  const auto local = path.network.local.ip;
+  for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
+  path.failed.clear();
+  for (const auto& server : likely_hops(external)) {
+    const Route route{local, external, server};
+    auto config = config_.router;
+    if (server == kAnycast)
+      std::erase_if(config.methods, [](Method m) { return m != Method::pcp; });
+    if (config.methods.empty()) continue;
+    const auto upnp_route = server == kAnycast ? std::nullopt : std::optional(route);
+    path.failed.push_back(
+        std::make_unique<Router>(context_, config, route, upnp_route, Recalled()));
+    path.failed.back()->begin([this] { hop_progress_.notify(); });
+  }
+  const auto deadline = env_.now() + config_.router.budget + config_.router.grace;
+  for (;;) {
+    const auto answered = std::ranges::find_if(
+        path.failed, [](const auto& router) { return router->has_answered(); });
+    if (answered != path.failed.end()) {
+      path.routers.push_back(std::move(*answered));
+      path.failed.erase(answered);
+      co_return ok;
+    }
+    const bool is_over =
+        std::ranges::all_of(path.failed, [](const auto& router) { return router->is_over(); });
+    if (is_over || env_.now() >= deadline) co_return ok;
+    auto waiting = hop_progress_.wait();
+    const auto woken = co_await with_timeout(env_, config_.router.grace, std::move(waiting));
+    if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
+  }
+}
+
+Task<> Mapper::remove(Path& path, Listener listener) {
+  auto lease = std::move(path.leases.at(listener));
+  path.leases.at(listener) = {};
+  for (std::size_t i = lease.legs.size(); i-- > 0;) {
+    if (i >= path.routers.size()) continue;
+    std::string why;
+    const auto& leg = lease.legs[i];
+    const auto removed = co_await path.routers[i]->unmap(leg.request, *leg.grant, why);
+    if (removed)
+      metrics_.removed.add();
+    else
+      metrics_.removals_failed.add();
+    if (!removed && removed.error() == Errc::cancelled) co_return removed.error();
+  }
+  lease.legs.clear();
+  tell(path, listener, lease);
+  co_return ok;
+}
+
+/// All at once: a silent router must not keep the next one from being asked.
+Task<> Mapper::remove_all() {
+  for (auto& [local, path] : paths_)
+    for (const auto& [listener, lease] : path.leases) tasks_.spawn(remove(path, listener));
+  co_return co_await tasks_.wait_until_empty();
+}
+
+Task<> Mapper::listen_for_restarts() {
+  const Endpoint any{IpAddress::v4_any(), pcp::kClientPort};
+  // Another program of this machine may have the port: then our own questions have to do.
+  PYRSIA_CO_TRY(const auto socket, env_.udp_bind(any));
+  std::array<std::uint8_t, pcp::kMaxMessageBytes> buffer;
+  for (;;) {
+    PYRSIA_CO_TRY(const auto datagram, co_await socket->receive(buffer));
+    const auto is_router = [&](const auto& entry) {
+      return entry.second.network.gateway.ip == datagram.from.ip;
+    };
+    if (std::ranges::none_of(paths_, is_router)) continue;
+    // It only makes us ask: anybody here could have sent it.
+    const auto jitter = static_cast<std::uint64_t>(config_.restart_jitter.count());
+    const auto pause = kAnnouncePause + Duration(env_.random_below(jitter + 1));
+    PYRSIA_CO_TRY(co_await env_.sleep_for(pause));
+    for (auto& entry : paths_)
+      if (is_router(entry)) entry.second.check_at = env_.now();
+    woken_.notify();
+  }
+}
+
+void Mapper::tell(Path& path, const Listener& listener, Lease& lease) {
+  const auto now = external_of(lease);
+  if (now == lease.told) return;
+  MappingEvent event;
+  event.kind = !now          ? MappingEvent::Kind::lost
+               : !lease.told ? MappingEvent::Kind::gained
+                             : MappingEvent::Kind::changed;
+  event.listener = listener;
+  event.external = now ? *now : *lease.told;
+  event.method = path.routers.back()->method().value_or(Method::pcp);
+  if (!now) metrics_.lost.add();
+  lease.told = now;
+  lease.verdict.reset();
+  observer_.on_mapping(event);
+}
+
+void Mapper::remember(const Path& path) {
+  if (!memory_.remember) return;
+  Recalled recalled;
+  recalled.method = path.routers.front()->method();
+  recalled.nonce = path.routers.front()->nonce();
+  memory_.remember(path.network, recalled);
+}
+
+std::optional<Endpoint> Mapper::external_of(const Lease& lease) const {
+  if (lease.legs.empty() || !lease.legs.back().grant) return std::nullopt;
+  const auto& external = lease.legs.back().grant->external;
+  if (!classifier_.is_usable_by_others(external.ip)) return std::nullopt;
+  return external;
+}
+
+bool Mapper::is_lie(const IpAddress& external) const {
+  return classifier_.classify(external) <= AddressClass::link_local &&
+         !classifier_.is_usable_by_others(external);
+}
+
+TimePoint Mapper::next_due() const {
+  // Without a router: the host tells of changes, and who has none to tell is looked after too.
+  auto due = env_.now() + config_.check_interval;
+  for (const auto& [local, path] : paths_) {
+    due = std::min(due, path.check_at);
+    for (const auto& [listener, lease] : path.leases) {
+      if (!external_of(lease)) due = std::min(due, lease.try_at);
+      for (const auto& leg : lease.legs) due = std::min(due, leg.renew_at);
+    }
+  }
+  return due;
+}
+
+}  // namespace pyrsia::portmap

@@ -1,0 +1,252 @@
+"""Cases of the lab with a router that opens ports when it is asked: miniupnpd in a namespace.
+
+Each case makes its own namespaces: node - router (- carrier) - stranger. What is judged is the
+table of the router, and whether a stranger reaches a port of the node through it.
+"""
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from namespaces import Lab
+
+OUTSIDE, STRANGER = "1.2.3.101", "1.2.3.20"
+CARRIER_SIDE, CARRIER = "100.64.0.2", "100.64.0.1"
+ROUTER, NODE = "192.168.1.1", "192.168.1.2"
+ROUTER_V6, NODE_V6, OUTSIDE_V6, STRANGER_V6 = "2a00:1::1", "2a00:1::2", "2a00:2::1", "2a00:2::20"
+PORT, HTTP_PORT = 44000, 7888
+UUID = "00000000-0000-0000-0000-000000000001"
+
+# miniupnpd fills its three chains; the rest is the router's own.
+RULES = """flush ruleset
+table inet filter {
+  chain miniupnpd { }
+  chain prerouting_miniupnpd { }
+  chain postrouting_miniupnpd { }
+  chain forward { type filter hook forward priority 0; policy drop; ct state established,related accept;
+    iifname "lan" accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept; jump miniupnpd; }
+  chain input { type filter hook input priority 0; policy accept; iifname "wan" ct state new meta nfproto ipv4 drop; }
+  chain prerouting { type nat hook prerouting priority -100; policy accept; jump prerouting_miniupnpd; }
+  chain postrouting { type nat hook postrouting priority 100; policy accept; jump postrouting_miniupnpd;
+    oifname "wan" meta nfproto ipv4 masquerade; }
+}
+"""
+
+
+@dataclasses.dataclass
+class Outcome:
+    name: str
+    is_right: bool = False
+    seconds: float = 0
+    reason: str = ""
+
+    def line(self):
+        return f"{'ok  ' if self.is_right else 'FAIL'} {'port mapping, ' + self.name:48} {self.seconds:6.2f} s  {self.reason}"
+
+
+class Home:
+    """A node behind a router with miniupnpd, a stranger outside."""
+
+    def __init__(self, lab, scratch, program, wan=OUTSIDE, protocols=("pcp", "nat-pmp", "upnp"), has_v6=False):
+        self.lab, self.scratch, self.program = lab, scratch, program
+        self.wan, self.protocols, self.has_v6 = wan, protocols, has_v6
+        self.daemon = None
+        for name in ("node", "router", "stranger"):
+            lab.add(name)
+        lab.link("node", "eth0", "router", "lan")
+        lab.link("router", "wan", "stranger", "eth0")
+        for name, address, device in (("router", ROUTER, "lan"), ("node", NODE, "eth0"), ("router", wan, "wan"),
+                                      ("stranger", CARRIER if wan == CARRIER_SIDE else STRANGER, "eth0")):
+            lab.ip(name, f"addr add {address}/24 dev {device}")
+        lab.make_router("router")
+        lab.ip("node", f"route add default via {ROUTER}")
+        lab.ip("router", "route add 239.0.0.0/8 dev lan")
+        if has_v6:
+            lab.exec("router", "sysctl -qw net.ipv6.conf.all.forwarding=1")
+            for name, address, device in (("router", ROUTER_V6, "lan"), ("node", NODE_V6, "eth0"),
+                                          ("router", OUTSIDE_V6, "wan"), ("stranger", STRANGER_V6, "eth0")):
+                lab.ip(name, f"addr add {address}/64 dev {device} nodad")
+            link_local = lab.exec("router", "ip -6 -o addr show dev lan scope link").split()[3].split("/")[0]
+            lab.ip("node", f"-6 route add default via {link_local} dev eth0")
+            lab.ip("stranger", f"-6 route add default via {OUTSIDE_V6}")
+        lab.nft("router", RULES)
+        self.start_router()
+
+    def start_router(self):
+        speaks_v0 = "pcp" in self.protocols or "nat-pmp" in self.protocols
+        (self.scratch / "conf").write_text("\n".join([
+            "ext_ifname=wan", "listening_ip=lan", "http_port=5555", "system_uptime=no", f"uuid={UUID}",
+            f"enable_natpmp={'yes' if speaks_v0 else 'no'}",
+            f"enable_upnp={'yes' if 'upnp' in self.protocols else 'no'}",
+            "min_lifetime=60", "max_lifetime=86400", "secure_mode=yes", "notify_interval=60",
+            "upnp_table_name=filter", "upnp_nat_table_name=filter", "upnp_forward_chain=miniupnpd",
+            "upnp_nat_chain=prerouting_miniupnpd", "upnp_nat_postrouting_chain=postrouting_miniupnpd",
+            "allow 1024-65535 192.168.1.0/24 1024-65535", "deny 0-65535 0.0.0.0/0 0-65535", ""]))
+        log = open(self.scratch / "miniupnpd.log", "a")
+        self.daemon = self.lab.start("router", ["miniupnpd", "-d", "-f", self.scratch / "conf",
+                                                "-P", self.scratch / "pid"], stdout=log, stderr=log)
+        port = ":5351" if speaks_v0 else ":1900"
+        wait_until(lambda: port in self.lab.exec("router", "ss -lun"), 10, "miniupnpd did not start")
+
+    def restart_router(self):
+        """As after a power failure: all rules are gone, the clock begins at 0."""
+        self.lab.stop(self.daemon)
+        self.lab.nft("router", RULES)
+        expect(not self.is_forwarded(), "the restart kept the rules")
+        self.start_router()
+
+    def start_node(self, *more, listen=NODE):
+        """On a network of its own: its verdict does not matter here."""
+        family = "ip6" if ":" in listen else "ip4"
+        log = open(self.scratch / "node.log", "w")
+        return self.lab.start("node", [self.program, "node", "--listen-only", "--json", "-L",
+                                       f"/{family}/{listen}/tcp/{PORT}", "--key", self.scratch / "node.key",
+                                       *more], stdout=log, stderr=log)
+
+    def map(self, *words):
+        done = subprocess.run(["ip", "netns", "exec", self.lab.prefix + "node", self.program, "map", "--json",
+                               "--key", str(self.scratch / "node.key"), *words], capture_output=True, text=True,
+                              timeout=30)
+        return done.returncode, json.loads(done.stdout)
+
+    def mapping(self):
+        report = json.loads(self.lab.exec("node", f"curl -sf -m 10 http://127.0.0.1:{HTTP_PORT}/nat", check=False) or "{}")
+        mappings = report.get("port_mapping", {}).get("mappings", [])
+        return mappings[0] if mappings else {}
+
+    def rules(self):
+        return self.lab.exec("router", "nft list table inet filter")
+
+    def is_forwarded(self):
+        return f"dnat ip to {NODE}:{PORT}" in self.rules()
+
+    def stranger_gets_in(self, address=OUTSIDE):
+        connecting = f"import socket; socket.create_connection(('{address}', {PORT}), 1)"
+        return subprocess.run(["ip", "netns", "exec", self.lab.prefix + "stranger", sys.executable, "-c", connecting],
+                              stderr=subprocess.DEVNULL, timeout=30).returncode == 0
+
+
+def wait_until(condition, seconds, complaint):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(complaint() if callable(complaint) else complaint)
+        time.sleep(0.05)
+
+
+def expect(condition, complaint):
+    if not condition:
+        raise AssertionError(complaint() if callable(complaint) else complaint)
+
+
+def is_open(home):
+    return home.mapping().get("state") in ("granted", "confirmed")
+
+
+def by(protocol):
+    def case(home):
+        expect(not home.stranger_gets_in(), "the stranger got in before the mapping")
+        node = home.start_node(*(("--port-mapping-protocol", protocol) if protocol else ()))
+        wait_until(lambda: is_open(home), 30, lambda: f"no mapping: {home.mapping()}")
+        mapping = home.mapping()
+        expect(mapping["protocol"] == (protocol or "pcp"), f"by {mapping['protocol']}")
+        expect(mapping["external"] == f"{OUTSIDE}:{PORT}", f"at {mapping['external']}")
+        expect(home.is_forwarded(), "the router has no rule")
+        expect(home.stranger_gets_in(), "the stranger does not get in")
+        started = time.monotonic()
+        home.lab.stop(node)
+        took = time.monotonic() - started
+        expect(not home.is_forwarded(), "the mapping is still there after the node's end")
+        return f"{mapping['protocol']}: the stranger got in; taken away at the end, in {took:.1f} s"
+    return case
+
+
+def restarted(home):
+    home.start_node()
+    wait_until(lambda: is_open(home), 30, "no mapping")
+    time.sleep(5)  # Its clock has to have moved by more than the RFC forgives, or a restart cannot be told.
+    home.restart_router()
+    started = time.monotonic()
+    # By word of it, on UDP 5350: our own question would come within a minute only.
+    wait_until(home.is_forwarded, 10, "the mapping was not made again")
+    expect(home.stranger_gets_in(), "the stranger does not get in")
+    return f"made again {time.monotonic() - started:.1f} s after the restart"
+
+
+def renewed(home):
+    home.start_node()
+    wait_until(lambda: is_open(home), 30, "no mapping")
+    code, first = home.map("add", "udp", "44777", "--lifetime", "120", "--protocol", "pcp")
+    expect(code == 0, f"map add: {first}")
+    time.sleep(2)
+    code, second = home.map("add", "udp", "44777", "--lifetime", "120", "--protocol", "pcp")
+    expect(code == 0 and second["external"] == first["external"], f"renewed to {second}")
+    rules = home.rules().count("44777")
+    code, _ = home.map("remove", "udp", "44777", "--protocol", "pcp")
+    expect(code == 0 and "44777" not in home.rules(), "map remove")
+    return f"pyrsia map: {first['external']} for {first['lifetime_s']} s, renewed, {rules} rules, taken away by its nonce"
+
+
+def carrier(home):
+    home.start_node()
+    wait_until(lambda: home.mapping().get("state") in ("none", "useless"), 30, lambda: f"{home.mapping()}")
+    mapping = home.mapping()
+    expect("external" not in mapping, "an address of the carrier counts as open")
+    code, document = home.map("add", "tcp", "45000")
+    expect(code in (11, 20), f"map add says {code}: {document}")
+    return mapping["reason"]
+
+
+def pinhole(home):
+    expect(not home.stranger_gets_in(NODE_V6), "the stranger got in before the pinhole")
+    home.start_node(listen=NODE_V6)
+    wait_until(lambda: is_open(home), 30, lambda: f"no pinhole: {home.mapping()}")
+    mapping = home.mapping()
+    expect(home.stranger_gets_in(NODE_V6), f"the stranger does not get in: {mapping}")
+    return f"{mapping['protocol']}: {mapping['external']}"
+
+
+def nothing(home):
+    home.lab.stop(home.daemon)
+    started = time.monotonic()
+    code, document = home.map()
+    took = time.monotonic() - started
+    expect(code == 20, f"map says {code}: {document}")
+    expect(took < 10, f"took {took:.1f} s")
+    return f"pyrsia map gave up after {took:.1f} s"
+
+
+CASES = {
+    "PCP": (by("pcp"), {}),
+    "NAT-PMP": (by("nat-pmp"), {}),
+    "UPnP": (by("upnp"), {"protocols": ("upnp",)}),
+    "all together": (by(None), {}),
+    "renewal and removal": (renewed, {}),
+    "router restart": (restarted, {}),
+    "CGNAT refusal": (carrier, {"wan": CARRIER_SIDE}),
+    "IPv6 pinhole": (pinhole, {"has_v6": True}),
+    "a router that says nothing": (nothing, {}),
+}
+
+
+def is_there():
+    return shutil.which("miniupnpd") is not None
+
+
+def run_case(name, options):
+    outcome = Outcome(name)
+    case, setting = CASES[name]
+    started = time.monotonic()
+    with Lab(f"pyrsia-map{list(CASES).index(name)}-") as lab, \
+            tempfile.TemporaryDirectory(prefix="pyrsia-lab-") as scratch:
+        try:
+            outcome.reason = case(Home(lab, pathlib.Path(scratch), options.program, **setting))
+            outcome.is_right = True
+        except (AssertionError, RuntimeError) as fault:
+            outcome.reason = str(fault)
+    outcome.seconds = time.monotonic() - started
+    return outcome
