@@ -41,7 +41,9 @@ class Env {
   virtual Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote,
                                                        TcpConnectOptions options) = 0;
   /// Errors: as tcp_listen().
-  virtual Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) = 0;
+  virtual Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
+                                                      const UdpOptions& options) = 0;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) { return udp_bind(local, {}); }
   /// The addresses of interfaces that are up, loopback included.
   virtual std::vector<InterfaceAddress> interface_addresses() = 0;
 

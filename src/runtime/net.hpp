@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pyrsia/ip.hpp>
+#include <pyrsia/metrics.hpp>
 #include <pyrsia/stream.hpp>
 #include <pyrsia/time.hpp>
 
@@ -32,22 +33,80 @@ class TcpListener {
   virtual void close() noexcept = 0;
 };
 
+struct UdpOptions {
+  bool is_port_shared = false;           ///< SO_REUSEPORT. The simulation knows it not.
+  std::size_t receive_buffer_bytes = 0;  ///< 0: what the system gives; more than it allows is cut.
+  std::size_t send_buffer_bytes = 0;     ///< The same.
+  /// Too large a datagram fails or is lost instead of being cut: what path MTU discovery needs.
+  bool dont_fragment = false;
+};
+
+/// One datagram, of UdpSocket::receive().
 struct Datagram {
   Endpoint from;
   std::size_t size = 0;  ///< Of the whole datagram, also where the buffer was smaller.
 };
 
-/// A UDP socket.
+struct ReceivedDatagram {
+  Endpoint from;
+  IpAddress to;          ///< The address of ours that it was sent to.
+  std::uint8_t ecn = 0;  ///< The two bits of RFC 3168.
+  BytesView bytes;
+};
+
+/// Datagrams in one buffer that leave in one call: `segment_bytes` each, the last may be shorter.
+struct OutgoingDatagram {
+  Endpoint to;
+  std::optional<IpAddress> from = std::nullopt;  ///< Which of our addresses; nothing: any.
+  std::uint8_t ecn = 0;
+  BytesView bytes = {};
+  std::size_t segment_bytes = 0;  ///< 0: `bytes` is one datagram.
+};
+
+/// The kernel's limits for the segments of one OutgoingDatagram.
+inline constexpr std::size_t kMaxUdpSegments = 64;
+inline constexpr std::size_t kMaxDatagramBytes = 65507;
+
+/// What a UDP socket did.
+struct UdpMetrics {
+  Counter receive_calls;  ///< Of the system, as the next one.
+  Counter send_calls;
+  Counter received;  ///< Datagrams.
+  Counter sent;
+  Counter truncated;         ///< Received and dropped: larger than any buffer of ours.
+  Counter segments_refused;  ///< OutgoingDatagrams that were cut by us: the system would not.
+};
+
+/// A UDP socket. One receive and one wait_writable() may be pending at a time; none when it is
+/// destroyed. Many datagrams a call: on its own each costs a system call, which is most of the
+/// price of a datagram.
 class UdpSocket {
  public:
   virtual ~UdpSocket() = default;
 
-  virtual Task<Datagram> receive(std::span<std::uint8_t> out) = 0;
-  /// Sends or drops: a datagram may be lost anyway. Errors: `Errc::unreachable`,
-  /// `Errc::too_large`, `Errc::network_failed`.
-  virtual Result<> send(const Endpoint& to, BytesView bytes) = 0;
+  /// Waits for at least one datagram. What it returns, a bounded number, is valid until the next
+  /// call. Errors: `Errc::closed`; others are of the moment: wait a little and go on.
+  virtual Task<std::span<const ReceivedDatagram>> receive_batch() = 0;
+  /// Returns how many of the first were handed over; 0: it would block, see wait_writable(). A
+  /// datagram may be lost anyway. Errors, of the first one, which was not sent:
+  /// `Errc::unreachable`, `Errc::too_large` (for the interface, or at all), `Errc::network_failed`,
+  /// ….
+  virtual Result<std::size_t> send_batch(std::span<const OutgoingDatagram> datagrams) = 0;
+  /// Errors: `Errc::closed`, `Errc::cancelled`.
+  virtual Task<> wait_writable() = 0;
+
   virtual Endpoint local() const = 0;
+  /// Ends pending calls with `Errc::closed`.
   virtual void close() noexcept = 0;
+  virtual const UdpMetrics& metrics() const = 0;
+
+  /// One datagram into `out`. Not to be mixed with receive_batch(). Same errors.
+  Task<Datagram> receive(std::span<std::uint8_t> out);
+  /// Sends one datagram, or drops it if it would block. Errors: as send_batch().
+  Result<> send(const Endpoint& to, BytesView bytes);
+
+ private:
+  std::span<const ReceivedDatagram> batch_;  ///< What receive() has still to give.
 };
 
 struct TcpListenOptions {

@@ -79,8 +79,9 @@ Task<std::unique_ptr<TcpSocket>> KernelEnv::tcp_connect(Endpoint remote,
   return connect_tcp(reactor_, executor(), remote, std::move(options));
 }
 
-Result<std::unique_ptr<UdpSocket>> KernelEnv::udp_bind(const Endpoint& local) {
-  return bind_udp(reactor_, executor(), local);
+Result<std::unique_ptr<UdpSocket>> KernelEnv::udp_bind(const Endpoint& local,
+                                                       const UdpOptions& options) {
+  return bind_udp(reactor_, executor(), local, options);
 }
 
 std::vector<InterfaceAddress> KernelEnv::interface_addresses() {

@@ -11,6 +11,6 @@ namespace pyrsia {
 
 /// Errors: as Env::udp_bind(). `reactor` must outlive the socket.
 Result<std::unique_ptr<UdpSocket>> bind_udp(Reactor& reactor, const asio::any_io_executor& executor,
-                                            const Endpoint& local);
+                                            const Endpoint& local, const UdpOptions& options);
 
 }  // namespace pyrsia

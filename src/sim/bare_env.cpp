@@ -20,7 +20,7 @@ Task<std::unique_ptr<TcpSocket>> BareEnv::tcp_connect(Endpoint, TcpConnectOption
   co_return Errc::unreachable;
 }
 
-Result<std::unique_ptr<UdpSocket>> BareEnv::udp_bind(const Endpoint&) {
+Result<std::unique_ptr<UdpSocket>> BareEnv::udp_bind(const Endpoint&, const UdpOptions&) {
   return Errc::network_failed;
 }
 

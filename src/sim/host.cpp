@@ -38,8 +38,9 @@ Task<std::unique_ptr<TcpSocket>> SimHost::tcp_connect(Endpoint remote, TcpConnec
   return tcp_.connect(remote, options);
 }
 
-Result<std::unique_ptr<UdpSocket>> SimHost::udp_bind(const Endpoint& local) {
-  return udp_.bind(local);
+Result<std::unique_ptr<UdpSocket>> SimHost::udp_bind(const Endpoint& local,
+                                                     const UdpOptions& options) {
+  return udp_.bind(local, options);
 }
 
 std::vector<InterfaceAddress> SimHost::interface_addresses() {

@@ -28,7 +28,9 @@ class SimHost final : public BareEnv, public Node {
   Result<std::unique_ptr<TcpListener>> tcp_listen(const Endpoint& local,
                                                   const TcpListenOptions& options) override;
   Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
-  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) override;
+  using Env::udp_bind;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
+                                              const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;

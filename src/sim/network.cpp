@@ -11,6 +11,8 @@ namespace {
 /// A packet goes through no more boxes: a loop of boxes is a mistake in the test.
 constexpr int kMaxBoxCount = 16;
 
+constexpr std::uint8_t kCongestion = 3;  // RFC 3168: CE.
+
 /// `node` and the boxes it is behind, from inside to outside.
 std::vector<const Node*> way_out(const Node& node) {
   std::vector<const Node*> nodes{&node};
@@ -190,7 +192,15 @@ void Network::refuse(const Packet& packet, SimNat& nat) {
 
 void Network::cross(Packet packet, Node& from, Node& to, Duration delay) {
   const auto sent = world_.now() + delay;
-  const auto arrival = way(from, to).path.send(sent, packet.wire_bytes(), random_);
+  auto& path = way(from, to).path;
+  const auto mtu = path.config().mtu_bytes;
+  if (packet.dont_fragment && mtu > 0 && packet.wire_bytes() > mtu) {
+    drop(packet, "too large");
+    return;
+  }
+  const auto marks = path.config().congestion_marks;
+  if (marks > 0 && packet.ecn != 0 && random_share(random_) < marks) packet.ecn = kCongestion;
+  const auto arrival = path.send(sent, packet.wire_bytes(), random_);
   if (!arrival) {
     drop(packet, "lost");
     return;

@@ -20,6 +20,8 @@ struct Packet {
   Endpoint from;
   Endpoint to;
   Bytes payload;
+  std::uint8_t ecn = 0;
+  bool dont_fragment = false;
   // TCP only.
   bool syn = false;
   bool ack = false;

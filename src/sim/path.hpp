@@ -19,6 +19,9 @@ struct PathConfig {
   std::uint64_t bytes_per_second = 0;  ///< 0: without limit.
   /// A packet that would wait behind more than this is lost.
   std::size_t max_queued_bytes = std::size_t(1) << 20;
+  /// UDP packets over this, IP header included, that may not be cut are lost. 0: none.
+  std::size_t mtu_bytes = 0;
+  double congestion_marks = 0;  ///< The share of packets with ECN that are marked CE.
 };
 
 /// One direction of a way: a queue, then a delay. A plain state machine.
@@ -30,6 +33,7 @@ class Path {
   /// When a packet of `bytes` that is sent at `now` arrives. Nothing: it is lost.
   std::optional<TimePoint> send(TimePoint now, std::size_t bytes, std::mt19937_64& random);
   void set_config(const PathConfig& config) { config_ = config; }
+  const PathConfig& config() const { return config_; }
 
  private:
   PathConfig config_;

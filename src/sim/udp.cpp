@@ -8,33 +8,56 @@
 namespace pyrsia::sim {
 namespace {
 
+constexpr std::size_t kMaxBatch = 64;
+
 class Socket final : public UdpSocket {
  public:
   Socket(UdpStack& stack, std::shared_ptr<UdpPort> port)
       : stack_(stack.link()), port_(std::move(port)) {}
   ~Socket() override { close(); }
 
-  Task<Datagram> receive(std::span<std::uint8_t> out) override {
+  Task<std::span<const ReceivedDatagram>> receive_batch() override {
     if (auto* stack = this->stack(); stack && stack->operation_fails())
       co_return Errc::network_failed;
     while (port_->queue.empty()) {
       if (port_->is_closed) co_return Errc::closed;
       PYRSIA_CO_TRY(co_await port_->arrived.wait());
     }
-    const auto packet = std::move(port_->queue.front());
-    port_->queue.pop_front();
-    port_->queued_bytes -= packet.payload.size();
-    std::copy_n(packet.payload.begin(), std::min(packet.payload.size(), out.size()), out.begin());
-    const Datagram datagram{packet.from, packet.payload.size()};
-    co_return datagram;
+    packets_.clear();
+    batch_.clear();
+    while (!port_->queue.empty() && packets_.size() < kMaxBatch) {
+      packets_.push_back(std::move(port_->queue.front()));
+      port_->queue.pop_front();
+    }
+    for (const auto& packet : packets_) {
+      port_->queued_bytes -= packet.payload.size();
+      batch_.push_back({packet.from, packet.to.ip, packet.ecn, packet.payload});
+    }
+    metrics_.receive_calls.add();
+    metrics_.received.add(batch_.size());
+    co_return std::span<const ReceivedDatagram>(batch_);
   }
 
-  Result<> send(const Endpoint& to, BytesView bytes) override {
+  Result<std::size_t> send_batch(std::span<const OutgoingDatagram> datagrams) override {
     auto* stack = this->stack();
-    if (!stack || port_->is_closed) return Errc::network_failed;
-    return stack->send(*port_, to, bytes);
+    if (!stack || port_->is_closed) return Errc::closed;
+    metrics_.send_calls.add();
+    std::size_t count = 0;
+    for (const auto& datagram : datagrams) {
+      const auto sent = stack->send(*port_, datagram);
+      if (!sent && count == 0) return sent.error();
+      if (!sent) break;
+      ++count;
+      metrics_.sent.add();
+    }
+    return count;
   }
 
+  Task<> wait_writable() override {
+    if (port_->is_closed) co_return Errc::closed;
+    co_return ok;
+  }
+  const UdpMetrics& metrics() const override { return metrics_; }
   Endpoint local() const override { return port_->local; }
   void close() noexcept override {
     if (auto* stack = this->stack()) stack->close(*port_);
@@ -48,11 +71,15 @@ class Socket final : public UdpSocket {
 
   std::weak_ptr<UdpStack*> stack_;
   std::shared_ptr<UdpPort> port_;
+  std::vector<Packet> packets_;  ///< Those of batch_.
+  std::vector<ReceivedDatagram> batch_;
+  UdpMetrics metrics_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<UdpSocket>> UdpStack::bind(const Endpoint& local) {
+Result<std::unique_ptr<UdpSocket>> UdpStack::bind(const Endpoint& local,
+                                                  const UdpOptions& options) {
   if (operation_fails() || !host_.is_up()) return Errc::network_failed;
   if (!local.ip.is_unspecified() && !host_.is_own(local.ip)) return Errc::invalid_argument;
   const auto is_free = [&](std::uint16_t port) {
@@ -68,23 +95,34 @@ Result<std::unique_ptr<UdpSocket>> UdpStack::bind(const Endpoint& local) {
   } else if (!is_free(at.port)) {
     return Errc::address_in_use;
   }
-  auto port = std::make_shared<UdpPort>(host_, at);
+  auto port = std::make_shared<UdpPort>(host_, at, options.dont_fragment);
   ports_.emplace(at, port);
   return std::make_unique<Socket>(*this, std::move(port));
 }
 
-Result<> UdpStack::send(const UdpPort& port, const Endpoint& to, BytesView bytes) {
+Result<> UdpStack::send(const UdpPort& port, const OutgoingDatagram& datagram) {
   if (operation_fails()) return Errc::network_failed;
-  if (bytes.size() > kMaxDatagramBytes) return Errc::too_large;
-  if (to.ip.is_v6() != port.local.ip.is_v6()) return Errc::unreachable;
+  const auto step = datagram.segment_bytes > 0 ? datagram.segment_bytes : datagram.bytes.size();
+  if (std::min(step, datagram.bytes.size()) > kMaxDatagramBytes) return Errc::too_large;
+  if (datagram.to.ip.is_v6() != port.local.ip.is_v6()) return Errc::unreachable;
   Packet packet;
   packet.from = port.local;
-  if (packet.from.ip.is_unspecified()) {
-    PYRSIA_TRY(packet.from.ip, host_.source_for(to.ip));
+  packet.to = datagram.to;
+  packet.ecn = datagram.ecn;
+  packet.dont_fragment = port.dont_fragment;
+  if (datagram.from) {
+    if (!host_.is_own(*datagram.from)) return Errc::unreachable;
+    packet.from.ip = *datagram.from;
+  } else if (packet.from.ip.is_unspecified()) {
+    PYRSIA_TRY(packet.from.ip, host_.source_for(datagram.to.ip));
   }
-  packet.to = to;
-  packet.payload.assign(bytes.begin(), bytes.end());
-  host_.network().send(host_, std::move(packet));
+  std::size_t at = 0;
+  do {
+    const auto bytes = datagram.bytes.subspan(at, std::min(step, datagram.bytes.size() - at));
+    packet.payload.assign(bytes.begin(), bytes.end());
+    host_.network().send(host_, packet);
+    at += step;
+  } while (at < datagram.bytes.size());
   return ok;
 }
 

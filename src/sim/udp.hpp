@@ -15,13 +15,14 @@ class SimHost;
 
 /// What a socket has not read yet; more is lost.
 inline constexpr std::size_t kUdpQueueBytes = std::size_t(256) << 10;
-inline constexpr std::size_t kMaxDatagramBytes = 65507;
 
 /// One bound port: the queue between the stack and the socket.
 struct UdpPort {
-  UdpPort(Env& env, const Endpoint& at) : local(at), arrived(env.executor()) {}
+  UdpPort(Env& env, const Endpoint& at, bool no_fragments)
+      : local(at), dont_fragment(no_fragments), arrived(env.executor()) {}
 
   Endpoint local;
+  bool dont_fragment;
   std::deque<Packet> queue;
   std::size_t queued_bytes = 0;
   bool is_closed = false;
@@ -36,14 +37,14 @@ class UdpStack {
   UdpStack& operator=(const UdpStack&) = delete;
   ~UdpStack() { close_all(); }
 
-  Result<std::unique_ptr<UdpSocket>> bind(const Endpoint& local);
+  Result<std::unique_ptr<UdpSocket>> bind(const Endpoint& local, const UdpOptions& options);
   void receive(Packet packet);
   /// Pending calls end with `Errc::closed`.
   void close_all();
   std::string describe() const;
 
   // For sockets.
-  Result<> send(const UdpPort& port, const Endpoint& to, BytesView bytes);
+  Result<> send(const UdpPort& port, const OutgoingDatagram& datagram);
   bool operation_fails();
   void close(UdpPort& port);
   /// Leads to this stack until close_all().

@@ -1,0 +1,39 @@
+/// What travels beside the bytes of a datagram between us and the kernel (recvmsg(2), udp(7)).
+#pragma once
+
+#include "runtime/net.hpp"
+#include "runtime/socket_address.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+
+namespace pyrsia {
+
+/// The notes of one datagram that was received.
+struct ReceivedNotes {
+  IpAddress to;
+  std::uint8_t ecn = 0;
+  std::size_t segment_bytes = 0;  ///< The kernel joined datagrams of this size; 0: it did not.
+};
+
+/// `to` is left as it was where the kernel says nothing about it.
+void read_notes(const msghdr& message, ReceivedNotes& notes);
+
+/// One message for sendmmsg(2). Must not move between fill() and the call.
+class OutgoingMessage {
+ public:
+  /// `bytes`, a part of the datagram's, leave in segments of `segment_bytes`; 0: as they are.
+  void fill(msghdr& message, const OutgoingDatagram& datagram, BytesView bytes,
+            std::size_t segment_bytes);
+
+ private:
+  void add(msghdr& message, int level, int type, const void* value, std::size_t size);
+
+  SocketAddress to_;
+  iovec vector_{};
+  alignas(cmsghdr) std::array<std::byte, 96> control_;
+};
+
+}  // namespace pyrsia
