@@ -13,8 +13,7 @@ target_include_directories(pyrsia PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}
 add_library(pyrsia_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 target_link_libraries(pyrsia_pch PUBLIC Boost::headers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # CMake's own form hides the paths behind -Xclang, where ccache cannot make them relative.
-  set(CMAKE_CXX_COMPILE_OPTIONS_CREATE_PCH -Xclang -emit-pch -include <PCH_HEADER> -x c++-header)
+  # CMake's own form hides the path behind -Xclang, where ccache cannot make it relative.
   set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH -include-pch <PCH_FILE>)
   target_precompile_headers(pyrsia_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 endif()
