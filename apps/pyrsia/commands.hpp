@@ -10,6 +10,17 @@ ExitCode run_node(Options options);
 ExitCode run_id(const Options& options);
 /// `status`
 ExitCode run_status(const Options& options);
+/// `probe`
+ExitCode run_probe(const Options& options);
+/// `probe pair`
+ExitCode run_pair(const Options& options);
+/// `stun-server`
+ExitCode run_stun_server(const Options& options);
+
+/// The STUN server of `boot` and of `stun-server`. `key` signs what members lend each other.
+stun::ServerConfig stun_config(const StunOptions& options, std::optional<KeyPair> key);
+/// Why it does not listen; `detail` is that of stun::Server::start().
+std::string stun_failure(const Error& error, const std::string& detail);
 
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);

@@ -4,9 +4,13 @@ namespace pyrsia::app {
 
 /// What the program tells the shell. The numbers from 64 on are those of sysexits.h.
 enum class ExitCode {
-  success = 0,
+  success = 0,            ///< probe: most peers will connect directly.
+  relayed = 10,           ///< probe: most peers will be reached over relays.
+  degraded = 11,          ///< probe: some peers will be reached over relays only.
   unreachable = 20,       ///< status: others cannot connect to the node.
-  bootstrap_failed = 30,  ///< node --once: no boot server could be reached.
+  udp_blocked = 21,       ///< probe: only TCP gets out.
+  captive_portal = 22,    ///< probe: a portal answers in the name of others.
+  bootstrap_failed = 30,  ///< node --once, probe: no boot server could be reached.
   usage = 64,             ///< A flag, or a value given by one, is wrong.
   not_running = 69,       ///< status: no daemon answers.
   try_later = 75,         ///< A port is in use, or the verdict is not known yet.

@@ -38,6 +38,9 @@ ExitCode run(int argc, char** argv) {
     case Command::boot: return run_node(std::move(options));
     case Command::id: return run_id(options);
     case Command::status: return run_status(options);
+    case Command::probe: return run_probe(options);
+    case Command::pair: return run_pair(options);
+    case Command::stun_server: return run_stun_server(options);
   }
   return ExitCode::usage;
 }

@@ -20,7 +20,8 @@ struct SurveyConfig {
   bool measures_lifetime = false;        ///< Minutes instead of two seconds.
   ProberConfig prober;
   Duration tcp_limit = std::chrono::milliseconds(600);  ///< Of each connection.
-  Duration side_limit = std::chrono::seconds(2);        ///< Of portal check, NAT64 and IPv6.
+  /// Of portal check and NAT64: where no resolver answers, a probe takes this long.
+  Duration side_limit = std::chrono::milliseconds(1200);
 };
 
 /// Asks everybody at once and makes a Report of what they say. One run. The owner calls stop().
