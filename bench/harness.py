@@ -129,9 +129,10 @@ def _busy_seconds():
     return (values[0] + values[1] + values[2] + values[5] + values[6]) / HERTZ
 
 
-def run(namespace, server, ready, load, figure, limit_seconds, environment=None):
+def run(namespace, server, ready, load, figure, limit_seconds, environment=None, is_server_asked=False):
     """One run. `load` gets the match of `ready`; `figure` is a pattern whose groups are returned,
-    under "figures", beside the CPU of both sides in % of a core and that of everything else."""
+    under "figures", beside the CPU of both sides in % of a core and that of everything else. It is
+    sought in what the load says; or in what the server says, which then ends by itself."""
     environment = environment or {}
     with Program(namespace, SERVER_CORE, server, environment) as serving:
         arguments = load(serving.wait_for(ready))
@@ -142,6 +143,8 @@ def run(namespace, server, ready, load, figure, limit_seconds, environment=None)
             own = usage.ru_utime + usage.ru_stime
             served = serving.cpu_seconds() - server_before
             text = loading.text()
+        if is_server_asked:
+            text = serving.wait_for(f"(?s)^.*{figure}")[0]
         if serving.process.poll() is not None and served <= 0:
             served = float("nan")
         found = re.search(figure, text)

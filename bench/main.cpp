@@ -1,7 +1,7 @@
 // The load, both sides; README.md tells what is measured and how.
 //   pyrsia_bench server|handshake-server --listen ADDRESS
-//   pyrsia_bench throughput|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER [--listen ADDRESS]
-//                [--at-once N] [--seconds S]
+//   pyrsia_bench throughput|download|first-byte|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER
+//                [--listen ADDRESS] [--at-once N] [--seconds S] [--security noise|tls]
 #include "handshake.hpp"
 #include "runtime/real_env.hpp"
 
@@ -28,6 +28,8 @@ Result<bench::Load> load_of(int argc, char** argv) {
       PYRSIA_TRY(load.to, address(value));
     } else if (name == "--listen") {
       PYRSIA_TRY(load.listen, address(value));
+    } else if (name == "--security") {
+      load.security = std::string_view(value) == "tls" ? "/tls/1.0.0" : "/noise";
     } else if (name == "--at-once") {
       load.at_once = std::atoi(value);
     } else if (name == "--seconds") {
@@ -39,18 +41,20 @@ Result<bench::Load> load_of(int argc, char** argv) {
   return load;
 }
 
-Result<> serve_on(Env& env, const Multiaddr& listen) {
-  bench::Node node(env);
+Result<> serve_on(Env& env, const bench::Load& load) {
+  bench::Node node(env, load.security);
   node.start(true);
-  return run(env, bench::serve(node, listen), [](int) { std::_Exit(0); });
+  return run(env, bench::serve(node, load.listen), [](int) { std::_Exit(0); });
 }
 
 Result<> start(Env& env, std::string_view what, const bench::Load& load) {
-  if (what == "server") return serve_on(env, load.listen);
+  if (what == "server") return serve_on(env, load);
   if (what == "handshake-server") return run(env, bench::serve_handshakes(env, load.listen), {});
   if (!load.to.peer_id() || !load.to.endpoint()) return Errc::invalid_argument;
   if (what == "handshake") return run(env, bench::handshakes(env, load), {});
   if (what == "throughput") return run(env, bench::throughput(env, load), {});
+  if (what == "download") return run(env, bench::download(env, load), {});
+  if (what == "first-byte") return run(env, bench::first_byte(env, load), {});
   if (what == "setup") return run(env, bench::setup(env, load), {});
   if (what == "idle") return run(env, bench::idle(env, load), {});
   if (what == "autonat") return run(env, bench::autonat(env, load), {});

@@ -1,6 +1,7 @@
 #include "node.hpp"
 
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <malloc.h>
@@ -53,7 +54,7 @@ std::size_t resident_bytes() {
 
 }  // namespace
 
-Node::Node(Env& environment)
+Node::Node(Env& environment, const std::string& security)
     : swarm_(environment, KeyPair::generate(), swarm_config(), classifier_,
              Logger("bench", silence_)),
       identifier_(
@@ -61,8 +62,15 @@ Node::Node(Env& environment)
           Logger("bench", silence_)),
       autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
       changed_(environment.executor()) {
+  transport::tcp::Config config;
+  config.securities.assign(1, security);
   swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), mux::yamux::Config()));
+      std::make_unique<transport::tcp::Transport>(environment, swarm_.key(), config));
+  transport::quic::Config quic;
+  quic.max_ready = quic.max_half_open = kNoLimit;
+  quic.retry_above_half_open = quic.retry_above_half_open_of_one_ip = kNoLimit;
+  swarm_.add_transport(
+      std::make_unique<transport::quic::Transport>(environment, swarm_.key(), quic));
 }
 
 void Node::start(bool is_server) {
@@ -72,6 +80,8 @@ void Node::start(bool is_server) {
     const swarm::ProtocolLimits limits{kNoLimit, kNoLimit};
     swarm_.handle(std::string(kSink), limits,
                   [this](swarm::IncomingStream incoming) { return sink(std::move(incoming)); });
+    swarm_.handle(std::string(kSource), limits,
+                  [this](swarm::IncomingStream incoming) { return source(std::move(incoming)); });
     swarm_.handle(std::string(kStats), limits,
                   [this](swarm::IncomingStream incoming) { return stats(std::move(incoming)); });
   }
@@ -122,9 +132,20 @@ Task<> Node::sink(swarm::IncomingStream incoming) {
     total += count;
     if (count == bytes.size()) bytes.resize(kReadBytes);
   }
-  std::array<std::uint8_t, 8> answer;
-  for (std::size_t i = 0; i < 8; ++i) answer[i] = std::uint8_t(total >> (8 * i));
+  const auto answer = to_number(total);
   PYRSIA_CO_TRY(co_await stream.write_all(answer));
+  co_return co_await stream.close_write();
+}
+
+Task<> Node::source(swarm::IncomingStream incoming) {
+  auto& stream = *incoming.stream;
+  Number request;
+  PYRSIA_CO_TRY(co_await read_exactly(stream, request));
+  const auto end = env().now() + std::chrono::milliseconds(from_number(request));
+  const Bytes block(kReadBytes, 7);
+  do {
+    PYRSIA_CO_TRY(co_await stream.write_all(block));
+  } while (env().now() < end);
   co_return co_await stream.close_write();
 }
 
@@ -138,6 +159,18 @@ Task<> Node::stats(swarm::IncomingStream incoming) {
   const std::string_view text(line.data(), std::size_t(size));
   PYRSIA_CO_TRY(co_await incoming.stream->write_all(as_bytes(text)));
   co_return co_await incoming.stream->close_write();
+}
+
+Number to_number(std::uint64_t value) {
+  Number bytes;
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = std::uint8_t(value >> (8 * i));
+  return bytes;
+}
+
+std::uint64_t from_number(const Number& bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) value |= std::uint64_t(bytes[i]) << (8 * i);
+  return value;
 }
 
 Task<> serve(Node& node, Multiaddr address) {

@@ -6,12 +6,15 @@
 #include "runtime/real_env.hpp"
 #include "swarm/swarm.hpp"
 
+#include <array>
 #include <optional>
 
 namespace pyrsia::bench {
 
 /// Read to its end; then the count of the bytes comes back, 8 bytes, little endian.
 inline constexpr std::string_view kSink = "/pyrsia-bench/sink/1.0.0";
+/// Told a number of milliseconds, 8 bytes, little endian, it writes for so long, once at the least.
+inline constexpr std::string_view kSource = "/pyrsia-bench/source/1.0.0";
 /// Answers with a line of numbers about the process, after it has given back what it can:
 /// "cpu=SECONDS rss=BYTES identified=PEERS".
 inline constexpr std::string_view kStats = "/pyrsia-bench/stats/1.0.0";
@@ -19,7 +22,7 @@ inline constexpr std::string_view kStats = "/pyrsia-bench/stats/1.0.0";
 /// A host with the real services and no limits of policy: TCP, Noise, Yamux, identify, AutoNAT v1.
 class Node final : private identify::Observer, private autonat::Observer {
  public:
-  explicit Node(Env& env);
+  Node(Env& env, const std::string& security);
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
@@ -38,6 +41,7 @@ class Node final : private identify::Observer, private autonat::Observer {
   void on_identify_failed(const swarm::ConnectionInfo& connection, Error error) override;
   Task<> until_identified(swarm::ConnectionId connection);
   Task<> sink(swarm::IncomingStream incoming);
+  Task<> source(swarm::IncomingStream incoming);
   Task<> stats(swarm::IncomingStream incoming);
 
   AddressClassifier classifier_;
@@ -48,6 +52,11 @@ class Node final : private identify::Observer, private autonat::Observer {
   swarm::ConnectionId identified_ = 0;  ///< The last one.
   Event changed_;
 };
+
+/// 8 bytes, little endian: how the counts and times of the protocols above are written.
+using Number = std::array<std::uint8_t, 8>;
+Number to_number(std::uint64_t value);
+std::uint64_t from_number(const Number& bytes);
 
 /// Listens on `address` and serves until the program is ended.
 Task<> serve(Node& node, Multiaddr address);

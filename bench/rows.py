@@ -7,6 +7,7 @@ import nginx
 from harness import LOAD_IP, SERVER_IP
 
 PEER_LISTEN = f"/ip4/{SERVER_IP}/tcp/0"
+QUIC_LISTEN = f"/ip4/{SERVER_IP}/udp/0/quic-v1"
 LOAD_LISTEN = f"/ip4/{LOAD_IP}/tcp/0"
 LIMIT_PORT = "5580"
 STATUS_PORT = "7888"
@@ -21,6 +22,8 @@ class Row:
     workload: list  # Of pyrsia_bench and its like, the name first; empty: not for them.
     figure: str  # Its groups are figures.
     limit: str = ""  # Its program.
+    limit_flags: tuple = ()
+    way: str = "noise"  # What is below the streams: noise or tls over TCP, or quic.
     is_ratio_judged: bool = True  # By floor and target; else the figure itself is.
     floor: float | None = None
     target: float | None = None
@@ -45,17 +48,45 @@ class Row:
 PER_SECOND = r"result per_second=([\d.]+)"
 IDLE = r"result rss_bytes=(-?[\d.]+) cpu_percent=([\d.]+)"
 GBPS = r"result gbps=([\d.]+)"
+NO_QUIC = {"ours": "pyrsia_bench has no QUIC yet"}
+CPU = 1  # Beside each GBPS: CPU seconds of both sides for a gigabyte.
+TLS_LIMIT = ("-c", "aes128", "-f", "16384")
+QUIC_LIMIT = ("-g", "-b", "44", "-c", "aes128")
+
+
+def bulk(name, at_once, way, limit, flags, floor=None, target=None):
+    """Bytes one way and the other, and the CPU that the first costs."""
+    unit = f"Gbit/s, {at_once} stream{'s' if at_once > 1 else ''}, {way}"
+    load = ["--at-once", str(at_once)]
+    bounds = {"floor": floor, "target": target, "not_of": NO_QUIC if way == "quic" else {}}
+    return [
+        Row(name, unit + ", up", ["throughput", *load], GBPS, limit, flags, way, **bounds),
+        Row(f"{name}-down", unit + ", down", ["download", *load], GBPS, limit, flags, way, **bounds),
+        Row(f"{name}-cpu", f"CPU s of both sides a GB up, {way}", ["throughput", *load], GBPS, limit, flags, way,
+            is_ratio_judged=False, is_less_better=True, part_of=name, which=CPU, not_of=bounds["not_of"]),
+    ]
+
 
 ROWS = [
     Row("handshake", "Noise handshakes/s", ["handshake", "--at-once", "32"], PER_SECOND, "hs_ref",
         not_of={"js": "its handshake is not to be had without a whole node"}),
     Row("setup", "connections with identify/s", ["setup", "--at-once", "32"], PER_SECOND, "hs_ref",
         floor=0.55, target=0.74),
-    Row("stream", "Gbit/s, 1 stream", ["throughput", "--at-once", "1"], GBPS, "tcp_blast", floor=0.76, target=0.94),
-    Row("streams", "Gbit/s, 10 streams", ["throughput", "--at-once", "10"], GBPS, "tcp_blast"),
+    *bulk("stream", 1, "noise", "tcp_blast", ("-c", "chacha"), 0.76, 0.94),
+    *bulk("streams", 10, "noise", "tcp_blast", ("-c", "chacha")),
+    *bulk("tls-stream", 1, "tls", "tcp_blast", TLS_LIMIT, 0.55, 0.68),
+    *bulk("tls-streams", 10, "tls", "tcp_blast", TLS_LIMIT),
+    *bulk("quic-stream", 1, "quic", "udp_blast", QUIC_LIMIT, 0.42, 0.66),
+    *bulk("quic-streams", 10, "quic", "udp_blast", QUIC_LIMIT),
+    Row("tls-setup", "connections with identify/s, TLS", ["setup", "--at-once", "32"], PER_SECOND, way="tls"),
+    Row("quic-setup", "connections with identify/s, QUIC", ["setup", "--at-once", "32"], PER_SECOND, way="quic",
+        not_of=NO_QUIC, is_ratio_judged=False, floor=900, target=1200),
     Row("autonat", "AutoNAT v1 dial-backs/s", ["autonat", "--at-once", "32", "--listen", LOAD_LISTEN], PER_SECOND,
         "hs_ref", is_ratio_judged=False, floor=800, target=1200,
         not_of={"js": "its server never answers (tests/interop/README.md)"}),
+    Row("autonat2", "AutoNAT v2 dial-backs/s", ["autonat2", "--at-once", "32", "--listen", LOAD_LISTEN], PER_SECOND,
+        "hs_ref", is_ratio_judged=False, floor=700, target=1000,
+        not_of={"ours": "pyrsia_bench has no AutoNAT v2 yet"}),
     Row("status", "GET /status per s and server core", [], r"Requests/sec:\s+([\d.]+)", "http_ref", floor=0.62,
         target=0.87, is_per_server_core=True),
     Row("stun", "STUN Binding answers/s", [], r"invalid=0 .* rps=([\d.]+)", "stun_ref", floor=0.73, target=0.87),
@@ -64,17 +95,22 @@ ROWS = [
         peer_at_once={"js": "300"}),
     Row("idle-cpu", "% CPU of 1 000 idle connections", ["idle", "--at-once", "1000"], IDLE,
         is_ratio_judged=False, floor=1, target=0.2, is_less_better=True, seconds=20, part_of="idle-rss", which=1),
+    Row("quic-idle-rss", "bytes RSS an idle QUIC connection", ["idle", "--at-once", "1000"], IDLE, way="quic",
+        not_of=NO_QUIC, is_ratio_judged=False, floor=72 * 1024, target=48 * 1024, is_less_better=True, seconds=20,
+        peer_at_once={"js": "300"}),
 ]
 
 
 def peer_run(row, program, name, seconds):
     """Arguments of harness.run() for one of the programs with our workloads."""
     server = "handshake-server" if row.workload[0] == "handshake" else "server"
-    workload = list(row.workload)
+    listen = QUIC_LISTEN if row.way == "quic" else PEER_LISTEN
+    security = ["--security", "tls" if row.way == "tls" else "noise"]
+    workload = [*row.workload, *security]
     if name in row.peer_at_once:
         workload[workload.index("--at-once") + 1] = row.peer_at_once[name]
     return {
-        "server": [*program, server, "--listen", PEER_LISTEN],
+        "server": [*program, server, "--listen", listen, *security],
         "ready": r"ready (/\S+)\s",
         "load": lambda match: [*program, *workload, "--seconds", str(seconds), "--to", match[1]],
         "figure": row.figure,
@@ -86,10 +122,13 @@ def limit_run(row, folder, seconds, document):
     """The same for the limit program of a row."""
     program = f"{folder}/{row.limit}"
     life = str(seconds + 60)
-    if row.limit == "tcp_blast":
-        common = ["-p", LIMIT_PORT, "-c", "chacha"]
-        return _plain([program, "recv", *common], [program, "send", *common, "-t", str(seconds)], r"Gbps=([\d.]+)",
-                      seconds)
+    if row.limit in ("tcp_blast", "udp_blast"):
+        common = ["-p", LIMIT_PORT, *row.limit_flags]
+        life = [] if row.limit == "tcp_blast" else ["-t", str(seconds + 10)]
+        run = _plain([program, "recv", *common, *life], [program, "send", *common, "-t", str(seconds)],
+                     r"Gbps=([\d.]+)", seconds)
+        # What was sent may be lost on the way: what counts is what came.
+        return {**run, "is_server_asked": row.limit == "udp_blast"}
     if row.limit == "hs_ref":
         common = ["-p", LIMIT_PORT, "-n", "32"]
         return _plain([program, "server", *common, "-T", life], [program, "client", *common, "-t", str(seconds)],

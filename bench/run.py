@@ -54,6 +54,8 @@ def measure(namespace, row, arguments, series, environment):
             continue
         if row.is_per_server_core:
             run["figures"][0] *= 100 / run["server"]
+        if row.figure == rows.GBPS:
+            run["figures"].append((run["server"] + run["load"]) / 100 / (run["figures"][0] / 8))
         series.runs.append(run)
         return
 
@@ -82,7 +84,7 @@ def programs_of(row, options, peers, folder, seconds, namespace):
     else:
         ours = rows.status_run(row, options.pyrsia, folder, seconds)
     # The limit before and after: the machine changes within a minute.
-    out = [*limit, ("ours", ours), *limit]
+    out = [*limit, ("ours", ours), *limit] if "ours" not in row.not_of else limit
     if row.name == "stun" and "coturn" in peers:
         out.append(("coturn", rows.coturn_run(row, options.limits, folder, seconds)))
     if row.name == "status" and "nginx" in peers:
@@ -128,7 +130,7 @@ def report(row, series, peers):
     """Prints one line; returns it as data."""
     ours, limit = series["ours"].median(row.which), series["limit"].median(row.which)
     ratio = ours / limit if ours is not None and limit else None
-    judgement = row.judge(ours, ratio) if ours is not None else "FAILED"
+    judgement = row.judge(ours, ratio) if ours is not None else "-" if "ours" in row.not_of else "FAILED"
     cells = [row.name, show(ours), show(limit), f"{ratio:.2f}" if ratio else "-"]
     cells += [show(series[name].median(row.which)) for name in peers]
     cells += [bounds(row), judgement]
@@ -141,7 +143,7 @@ def report(row, series, peers):
         if each.reason and not each.runs:
             print(f"    {name}: no figure: {each.reason[-200:]}")
     for name, reason in row.not_of.items():
-        if name in peers:
+        if name in peers or name == "ours":
             print(f"    {name}: {reason}")
     for name, count in row.peer_at_once.items():
         if name in peers:

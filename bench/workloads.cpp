@@ -2,6 +2,7 @@
 
 #include "protocols/autonat/exchange.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -17,9 +18,10 @@ constexpr int kConnecting = 32;
 
 using Nodes = std::vector<std::unique_ptr<Node>>;
 
-Nodes make_nodes(Env& env, int count) {
+Nodes make_nodes(Env& env, const std::string& security, int count) {
   Nodes nodes;
-  for (int i = 0; i < count; ++i) nodes.emplace_back(std::make_unique<Node>(env))->start(false);
+  for (int i = 0; i < count; ++i)
+    nodes.emplace_back(std::make_unique<Node>(env, security))->start(false);
   return nodes;
 }
 
@@ -65,11 +67,42 @@ Task<Stats> stats_of(Node& node, PeerId server) {
 /// Reads the peer's count of the bytes that it got.
 Task<std::uint64_t> finish(Stream& stream) {
   PYRSIA_CO_TRY(co_await stream.close_write());
-  std::array<std::uint8_t, 8> answer;
+  Number answer;
   PYRSIA_CO_TRY(co_await read_exactly(stream, answer));
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i < 8; ++i) total |= std::uint64_t(answer[i]) << (8 * i);
-  co_return total;
+  co_return from_number(answer);
+}
+
+/// A stream on which the server begins to write, for `milliseconds`.
+Task<std::unique_ptr<Stream>> open_source(Node& node, PeerId server, std::uint64_t milliseconds) {
+  const std::string protocol(kSource);
+  PYRSIA_CO_TRY(auto stream, co_await node.swarm().open_stream(server, protocol));
+  const auto request = to_number(milliseconds);
+  PYRSIA_CO_TRY(co_await stream->write_all(request));
+  PYRSIA_CO_TRY(co_await stream->close_write());
+  co_return std::move(stream);
+}
+
+Task<> drain(Node& node, PeerId server, std::uint64_t milliseconds, std::uint64_t& bytes) {
+  PYRSIA_CO_TRY(const auto stream, co_await open_source(node, server, milliseconds));
+  Bytes block(kWriteBytes);
+  for (;;) {
+    PYRSIA_CO_TRY(const auto count, co_await stream->read_some(block));
+    if (count == 0) co_return ok;
+    bytes += count;
+  }
+}
+
+/// From the start of a dial to the first byte of an answer; identify is not waited for.
+Task<double> time_first_byte(Node& node, Multiaddr to) {
+  const auto server = *to.peer_id();
+  const auto begin = node.env().now();
+  swarm::DialRequest request{server, std::vector<Multiaddr>(1, std::move(to))};
+  request.is_only_these = true;
+  PYRSIA_CO_TRY(co_await node.swarm().connect(std::move(request)));
+  PYRSIA_CO_TRY(const auto stream, co_await open_source(node, server, 1));
+  std::array<std::uint8_t, 1> byte;
+  PYRSIA_CO_TRY(co_await read_exactly(*stream, byte));
+  co_return 1000 * seconds(node.env().now() - begin);
 }
 
 Task<> blast(Node& node, PeerId server, TimePoint until, std::uint64_t& bytes) {
@@ -132,7 +165,7 @@ std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
 }  // namespace
 
 Task<> throughput(Env& env, Load load) {
-  auto nodes = make_nodes(env, 1);
+  auto nodes = make_nodes(env, load.security, 1);
   auto& node = *nodes.front();
   PYRSIA_CO_TRY(const auto connection, co_await node.connect(load.to));
   const auto begin = env.now();
@@ -146,8 +179,37 @@ Task<> throughput(Env& env, Load load) {
   co_return co_await stop_all(nodes);
 }
 
+Task<> download(Env& env, Load load) {
+  auto nodes = make_nodes(env, load.security, 1);
+  auto& node = *nodes.front();
+  PYRSIA_CO_TRY(const auto connection, co_await node.connect(load.to));
+  const auto begin = env.now();
+  const auto told = std::chrono::duration_cast<std::chrono::milliseconds>(load.duration).count();
+  std::uint64_t bytes = 0;
+  TaskGroup streams(env);
+  for (int i = 0; i < load.at_once; ++i)
+    streams.spawn(drain(node, connection.peer, std::uint64_t(told), bytes));
+  PYRSIA_CO_TRY(co_await streams.join());
+  const auto elapsed = seconds(env.now() - begin);
+  std::printf("result gbps=%.3f\n", double(bytes) * 8 / elapsed / 1e9);
+  co_return co_await stop_all(nodes);
+}
+
+Task<> first_byte(Env& env, Load load) {
+  auto nodes = make_nodes(env, load.security, load.at_once);
+  std::vector<double> times;
+  for (const auto& node : nodes) {
+    PYRSIA_CO_TRY(const auto time, co_await time_first_byte(*node, load.to));
+    times.push_back(time);
+  }
+  std::ranges::sort(times);
+  std::printf("result ms=%.2f least=%.2f most=%.2f\n", times[times.size() / 2], times.front(),
+              times.back());
+  co_return co_await stop_all(nodes);
+}
+
 Task<> setup(Env& env, Load load) {
-  auto nodes = make_nodes(env, load.at_once + 1);
+  auto nodes = make_nodes(env, load.security, load.at_once + 1);
   auto& asking = *nodes.back();
   const auto server = *load.to.peer_id();
   PYRSIA_CO_TRY(co_await asking.connect(load.to));
@@ -167,8 +229,8 @@ Task<> setup(Env& env, Load load) {
 }
 
 Task<> idle(Env& env, Load load) {
-  auto first = make_nodes(env, 1);
-  auto nodes = make_nodes(env, load.at_once);
+  auto first = make_nodes(env, load.security, 1);
+  auto nodes = make_nodes(env, load.security, load.at_once);
   auto& asking = *first.front();
   const auto server = *load.to.peer_id();
   PYRSIA_CO_TRY(co_await asking.connect(load.to));
@@ -188,7 +250,7 @@ Task<> idle(Env& env, Load load) {
 }
 
 Task<> autonat(Env& env, Load load) {
-  auto nodes = make_nodes(env, load.at_once);
+  auto nodes = make_nodes(env, load.security, load.at_once);
   for (const auto& node : nodes) {
     const auto bound = node->swarm().listen(load.listen);
     if (!bound) co_return bound.error();

@@ -9,12 +9,17 @@ namespace pyrsia::bench {
 struct Load {
   Multiaddr to;      ///< Ends in /p2p.
   Multiaddr listen;  ///< Of our side, where one is needed.
+  std::string security = "/noise";
   int at_once = 1;
   Duration duration = std::chrono::seconds(5);
 };
 
 /// Bytes through so many streams of one connection.
 Task<> throughput(Env& env, Load load);
+/// The same the other way.
+Task<> download(Env& env, Load load);
+/// The time from a dial to the first byte on a stream, by so many peers one after another.
+Task<> first_byte(Env& env, Load load);
 /// Connections, each with its identify, by so many peers at once.
 Task<> setup(Env& env, Load load);
 /// So many connections of as many peers that do nothing: the server's memory and CPU.

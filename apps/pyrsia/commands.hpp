@@ -2,6 +2,8 @@
 
 #include "options.hpp"
 
+#include <string>
+
 namespace pyrsia::app {
 
 /// `node` and `boot`.
@@ -10,6 +12,14 @@ ExitCode run_node(Options options);
 ExitCode run_id(const Options& options);
 /// `status`
 ExitCode run_status(const Options& options);
+/// `addr`
+ExitCode run_addr(const Options& options);
+
+/// `ping`
+ExitCode run_ping(const Options& options);
+/// `perf`
+ExitCode run_perf(const Options& options);
+
 /// `probe`
 ExitCode run_probe(const Options& options);
 /// `probe pair`
@@ -24,5 +34,7 @@ std::string stun_failure(const Error& error, const std::string& detail);
 
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);
+/// Data, on stdout. An answer that does not come out (a full disk) is told and is no success.
+ExitCode print(const std::string& text);
 
 }  // namespace pyrsia::app

@@ -26,6 +26,7 @@ void EventFeed::send(const std::string& name, const std::string& json) {
     if (subscriber->waiting.size() == kMaxWaiting) {
       subscriber->waiting.pop_front();
       ++subscriber->lost;
+      lost_.add();
     }
     subscriber->waiting.push_back("event: " + name + "\ndata: " + json + "\n\n");
     subscriber->changed.notify();

@@ -4,6 +4,8 @@
 #include "runtime/env.hpp"
 #include "runtime/event.hpp"
 
+#include <pyrsia/metrics.hpp>
+
 #include <deque>
 #include <list>
 #include <string>
@@ -24,6 +26,9 @@ class EventFeed {
   /// `json` is one line.
   void send(const std::string& name, const std::string& json);
   bool is_full() const { return subscribers_.size() >= kMaxSubscribers; }
+  std::size_t subscriber_count() const { return subscribers_.size(); }
+  /// Events that slow subscribers have missed.
+  std::uint64_t lost_count() const { return lost_.value(); }
   /// Writes what is sent from now on, until the client has left.
   Task<> serve(http::Writer& writer);
 
@@ -37,6 +42,7 @@ class EventFeed {
   };
 
   Env& env_;
+  Counter lost_;
   std::list<Subscriber*> subscribers_;  ///< Each is in its own serve().
 };
 

@@ -5,9 +5,9 @@ namespace pyrsia::app {
 /// What the program tells the shell. The numbers from 64 on are those of sysexits.h.
 enum class ExitCode {
   success = 0,            ///< probe: most peers will connect directly.
-  relayed = 10,           ///< probe: most peers will be reached over relays.
-  degraded = 11,          ///< probe: some peers will be reached over relays only.
-  unreachable = 20,       ///< status: others cannot connect to the node.
+  relayed = 10,           ///< ping: the peer answers, but over a relay only. probe: so will most.
+  degraded = 11,          ///< ping: some answers are missing. probe: relays only for some peers.
+  unreachable = 20,       ///< status, probe: others cannot connect. ping, perf: no answer.
   udp_blocked = 21,       ///< probe: only TCP gets out.
   captive_portal = 22,    ///< probe: a portal answers in the name of others.
   bootstrap_failed = 30,  ///< node --once, probe: no boot server could be reached.

@@ -2,9 +2,6 @@
 #include "identity.hpp"
 
 #include <boost/json.hpp>
-#include <fmt/format.h>
-
-#include <cstdio>
 
 namespace pyrsia::app {
 
@@ -20,17 +17,13 @@ ExitCode run_id(const Options& options) {
     return identity.complaint->code;
   }
   const auto id = identity.key->peer_id().to_string();
-  if (!options.is_json) {
-    fmt::print("{}\n", id);
-    return ExitCode::success;
-  }
+  if (!options.is_json) return print(id + "\n");
   boost::json::object out;
   out["schema"] = "pyrsia.id/1";
   out["peer_id"] = id;
   out["key_file"] = options.key_file.string();
   out["is_new"] = identity.is_new;
-  fmt::print("{}\n", boost::json::serialize(out));
-  return ExitCode::success;
+  return print(boost::json::serialize(out) + "\n");
 }
 
 }  // namespace pyrsia::app

@@ -1,5 +1,7 @@
 #include "identity.hpp"
 
+#include "base/in_words.hpp"
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -31,7 +33,10 @@ Identity refuse(const std::filesystem::path& file, const Error& error) {
         "as it is",
         name));
   }
-  return refuse(fmt::format("key file {} cannot be used: {}", name, error.message()));
+  if (error == Errc::not_found) {
+    return refuse(fmt::format("key file {}: its directory is not there and cannot be made", name));
+  }
+  return refuse(fmt::format("key file {} cannot be used: {}", name, in_words(error)));
 }
 
 }  // namespace
@@ -43,7 +48,11 @@ Identity make_identity(const std::filesystem::path& file) {
   const auto saved = identity.key->save(file);
   if (saved) return identity;
   if (saved.error() == Errc::already_exists) {
-    return refuse(fmt::format("key file {} exists and is not overwritten", file.string()));
+    std::error_code ignored;
+    const bool is_link_to_nothing = !std::filesystem::exists(file, ignored);
+    return refuse(fmt::format("key file {} {}", file.string(),
+                              is_link_to_nothing ? "is a link to a file that is not there"
+                                                 : "exists and is not overwritten"));
   }
   if (saved.error() == Errc::disk_full) {
     identity.warning = fmt::format(

@@ -1,5 +1,6 @@
 #include "node.hpp"
 
+#include "base/in_words.hpp"
 #include "commands.hpp"
 #include "report.hpp"
 
@@ -53,7 +54,7 @@ Complaint listen_complaint(std::string_view what, std::string_view where, const 
             fmt::format("{}: {} is not an address of this machine", what, where)};
   }
   return {ExitCode::bad_config,
-          fmt::format("{}: cannot listen on {}: {}", what, where, error.message())};
+          fmt::format("{}: cannot listen on {}: {}", what, where, in_words(error))};
 }
 
 }  // namespace
@@ -338,6 +339,8 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_directory_members_healthy"] = directory_.members().healthy_count();
   values["pyrsia_directory_health_checks_total"] = directory_metrics_.health_checks.value();
   values["pyrsia_directory_health_failures_total"] = directory_metrics_.health_failures.value();
+  values["pyrsia_directory_members_entered_total"] = directory_metrics_.members_entered.value();
+  values["pyrsia_directory_members_left_total"] = directory_metrics_.members_left.value();
   values["pyrsia_directory_rebuilds_total"] = directory_metrics_.rebuilds.value();
   if (is_stun_running_) values.merge(stun_.counters());
   values["pyrsia_http_connections"] = server_.connection_count();
@@ -346,6 +349,10 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_http_requests_total"] = http_metrics_.requests.value();
   values["pyrsia_http_bad_requests_total"] = http_metrics_.bad_requests.value();
   values["pyrsia_http_timeouts_total"] = http_metrics_.timeouts.value();
+  values["pyrsia_http_failed_accepts_total"] = http_metrics_.failed_accepts.value();
+  values["pyrsia_http_failed_handlers_total"] = http_metrics_.failed_handlers.value();
+  values["pyrsia_event_streams"] = feed_.subscriber_count();
+  values["pyrsia_event_streams_lost_events_total"] = feed_.lost_count();
   return values;
 }
 

@@ -1,9 +1,12 @@
+#include "base/in_words.hpp"
 #include "commands.hpp"
 #include "host/scope.hpp"
 #include "identity.hpp"
 #include "node.hpp"
 
 #include <fmt/format.h>
+
+#include <fstream>
 
 namespace pyrsia::app {
 namespace {
@@ -36,10 +39,23 @@ ExitCode run_node(Options options) {
   if (!identity.warning.empty()) terminal.note("pyrsia: " + identity.warning);
   for (const auto& note : options.notes) terminal.note("pyrsia: " + note);
   options.host.log = terminal.sink();
+  std::ofstream evidence;
+  if (!options.evidence_file.empty()) {
+    evidence.open(options.evidence_file, std::ios::trunc);
+    if (!evidence) {
+      const Complaint complaint{ExitCode::bad_config, fmt::format("{}: cannot be written to",
+                                                                  options.evidence_file.string())};
+      complain(complaint);
+      return complaint.code;
+    }
+    options.host.evidence_sink = [&evidence](const std::string& line) {
+      evidence << line << std::endl;  // Flushed: what led to a crash is what is wanted most.
+    };
+  }
   Runtime runtime;
   auto host = Host::make(runtime, *identity.key, options.host);
   if (!host) {
-    const Complaint complaint{ExitCode::bad_config, host.error().message()};
+    const Complaint complaint{ExitCode::bad_config, std::string(in_words(host.error()))};
     complain(complaint);
     return complaint.code;
   }

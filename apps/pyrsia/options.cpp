@@ -7,12 +7,40 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+#include <ranges>
 
 namespace pyrsia::app {
 namespace {
 
 constexpr std::string_view kDefaultListen = "/ip4/0.0.0.0/tcp/0";
 constexpr std::string_view kDefaultBootListen = "/ip4/0.0.0.0/tcp/44000";
+
+/// Of an authority, "host:port", "[::1]:80" or "user@host": that it can be one.
+bool is_authority(std::string_view text) {
+  text.remove_prefix(text.find('@') == text.npos ? 0 : text.find('@') + 1);
+  auto host = text.substr(0, text.find(':'));
+  if (text.starts_with('[')) {
+    host = text.substr(0, text.find(']') + 1);  // Empty if it does not end.
+    if (host.size() < 2 || !IpAddress::parse(host.substr(1, host.size() - 2))) return false;
+  }
+  const auto port = text.substr(host.size());
+  if (host.empty() || host.find_first_of("[]\\") != host.npos) return false;
+  if (port.empty()) return true;
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+  return port.front() == ':' && error == std::errc() && end == port.data() + port.size() &&
+         number > 0;
+}
+
+/// True for "http://host[:port][/path]" and the same of https.
+bool is_http_url(std::string_view url) {
+  const auto scheme = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
+  const bool is_plain = std::ranges::all_of(url, [](char c) { return c > ' ' && c < 0x7f; });
+  if (scheme == 0 || !is_plain || url.find_first_of("\"<>") != url.npos) return false;
+  const auto rest = url.substr(scheme);
+  return is_authority(rest.substr(0, rest.find_first_of("/?#")));
+}
 
 /// Takes values out of the settings and keeps the first complaint.
 class Reader {
@@ -63,16 +91,24 @@ class Reader {
     const auto* given = settings_.find(key);
     if (given == nullptr) return;
     for (const auto& value : given->values) {
-      const std::string_view url = value;
-      const auto scheme = url.starts_with("http://") ? 7U : url.starts_with("https://") ? 8U : 0U;
-      const auto rest = url.substr(scheme);
-      const bool has_host = !rest.empty() && rest.front() != '/' && rest.front() != ':';
-      const bool is_plain = url.find_first_of(" \t\r\n\"<>") == url.npos;
-      if (scheme == 0 || !has_host || !is_plain) {
-        return complain(key, value, "is not an http or https URL");
-      }
-      out.push_back(value);
+      if (!is_http_url(value)) return complain(key, value, "is not an http or https URL");
+      if (std::ranges::find(out, value) == out.end()) out.push_back(value);
     }
+  }
+
+  /// "192.0.2.1:80" or "[2001:db8::1]:80".
+  void endpoint(std::string_view key, Endpoint& out) {
+    const auto value = text(key);
+    if (!value) return;
+    const auto colon = value->rfind(':');
+    auto host = value->substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    const auto ip = IpAddress::parse(host);
+    const auto port = colon == value->npos ? std::string() : value->substr(colon + 1);
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+    if (!ip || error != std::errc() || end != port.data() + port.size() || port.empty())
+      return complain(key, *value, "is not an address such as 192.0.2.1:4001");
+    out.ip = *ip;
   }
 
   void complain(std::string_view key, std::string_view value, std::string_view why) {
@@ -106,6 +142,11 @@ void read_words(Reader& reader, Options& options) {
       reader.complain("address_scope", *value, "is none of global, private, loopback");
     }
   }
+  if (const auto value = reader.text("security")) {
+    options.host.security.clear();  // What the names may be is known to validate().
+    for (const auto name : std::views::split(*value, ','))
+      options.host.security.emplace_back(name.begin(), name.end());
+  }
   if (const auto value = reader.text("log_level")) {
     constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{
         {{"debug", LogLevel::debug},
@@ -136,6 +177,8 @@ void read_files(const Settings& settings, Reader& reader, Options& options) {
     options.host.global_networks = networks->values;
   }
   options.external_ip = reader.text("external_ip").value_or("");
+  options.evidence_file = reader.text("record_evidence").value_or("");
+  if (const auto* words = settings.find("words")) options.words = words->values;
 }
 
 /// The original's precedence: probe > peer > listen-only > bootstrap URL.
@@ -181,6 +224,28 @@ void note_unused(const Settings& settings, Options& options) {
   }
 }
 
+void read_measuring(Reader& reader, const Settings& settings, Options& options) {
+  options.has_key_file = settings.find("key") != nullptr;
+  options.is_perf_server = settings.is_on("run_server");
+  reader.number<std::uint32_t>("count", 1, 1'000'000, options.count);
+  constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+  reader.number<std::uint64_t>("upload_bytes", 0, kMost, options.upload_bytes);
+  reader.number<std::uint64_t>("download_bytes", 0, kMost, options.download_bytes);
+  reader.endpoint("server_address", options.perf_server);
+  const auto transport = reader.text("transport").value_or("tcp");
+  if (transport != "tcp" && transport != "quic-v1")
+    reader.complain("transport", transport, "is none of tcp, quic-v1");
+  std::vector<Multiaddr> addresses;
+  reader.addresses("words", true, addresses);
+  if (addresses.size() > 1) reader.complain("words", addresses[1].to_string(), "is one too many");
+  if (!addresses.empty()) {
+    options.address = addresses.front();
+  } else if (settings.find("server_address") != nullptr) {
+    options.address = transport == "tcp" ? Multiaddr::tcp(options.perf_server)
+                                         : Multiaddr::quic_v1(options.perf_server);
+  }
+}
+
 /// What the host says of its configuration ("listen: /ip4/...: why"), as a complaint about whatever
 /// gave that value.
 Complaint host_complaint(const Settings& settings, const std::string& why) {
@@ -216,6 +281,14 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   reader.addresses("probe", true, host.probe_servers);
   reader.urls("bootstrap_url", host.bootstrap_urls);
   reader.urls("member", options.members);
+  reader.addresses("sibling", true, host.siblings);
+  if (options.command == Command::ping || options.command == Command::perf) {
+    read_measuring(reader, settings, options);
+    if (!reader.complaint && !options.address)
+      return Complaint{ExitCode::usage,
+                       "whom? give an address that ends in /p2p/<id> (see --help)"};
+    return reader.complaint;
+  }
   if (reader.complaint) return reader.complaint;
   if (auto complaint = read_stun_options(settings, options.stun)) return complaint;
   if (auto complaint = read_probe_options(settings, options.probe)) return complaint;

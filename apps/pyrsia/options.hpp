@@ -7,7 +7,9 @@
 #include <pyrsia/ip.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,11 +45,20 @@ struct Options {
   StunOptions stun;
   ProbeOptions probe;
   std::string external_ip;
+  std::filesystem::path evidence_file;  ///< Where evidence is recorded; empty: nowhere.
+  std::vector<std::string> words;       ///< addr: what stands there without a flag.
   bool is_once = false;
   std::chrono::seconds once_timeout{120};
   bool is_json = false;
-  bool is_new_key = false;  ///< id --new
-  bool is_quiet = false;    ///< status --quiet
+  bool is_new_key = false;           ///< id --new
+  bool is_quiet = false;             ///< status --quiet
+  bool has_key_file = false;         ///< ping, perf: else the key lives as long as the program.
+  std::optional<Multiaddr> address;  ///< ping, perf: whom. Ends in /p2p.
+  std::uint32_t count = 5;           ///< ping --count
+  bool is_perf_server = false;       ///< perf --run-server
+  Endpoint perf_server;              ///< perf --server-address
+  std::uint64_t upload_bytes = 0;
+  std::uint64_t download_bytes = 0;
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };

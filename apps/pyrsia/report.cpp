@@ -23,6 +23,19 @@ json::array texts(const std::vector<Multiaddr>& addresses) {
   return list;
 }
 
+json::array evidence_json(const std::vector<NatEvidence>& evidence) {
+  json::array list;
+  for (const auto& one : evidence) {
+    json::object entry;
+    entry["what"] = one.what;
+    entry["who"] = one.who;
+    entry["age_s"] = seconds(one.age);
+    entry["says"] = pyrsia::name(one.says);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 template <class Stage>
 std::string_view stage_name(Stage stage) {
   switch (stage) {
@@ -83,6 +96,13 @@ struct AddFacts {
     out["text"] = event.text;
   }
   void operator()(const Connected& event) const { out["peer"] = event.peer.to_string(); }
+  void operator()(const AddressVerdictChanged& event) const {
+    out["address"] = event.address.to_string();
+    out["old_status"] = pyrsia::name(event.old_status);
+    out["new_status"] = pyrsia::name(event.new_status);
+    out["confirmed"] = event.is_confirmed;
+    out["reason"] = event.reason;
+  }
 };
 
 struct EventText {
@@ -111,6 +131,7 @@ struct EventText {
     return fmt::format("fully connected: boot node {} sent its probe request",
                        event.peer.to_string());
   }
+  std::string operator()(const AddressVerdictChanged&) const { return ""; }
 };
 
 std::string text_of(const json::object& object, std::string_view key) {
@@ -140,16 +161,18 @@ std::string time_text(WallTime time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time_t(seconds.count())));
 }
 
-json::object nat_json(const NatReport& report, const PeerId& self) {
+json::object nat_json(const NatReport& report, const std::optional<PeerId>& self) {
   json::object out;
   out["schema"] = "pyrsia.nat/1";
-  out["peer_id"] = self.to_string();
+  if (self) out["peer_id"] = self->to_string();
   out["status"] = pyrsia::name(report.status);
   out["nat_status"] = nat_status_name(report.status);
   out["confidence"] = report.confidence;
   out["age_s"] = seconds(report.age);
   out["reason"] = report.reason;
   out["connected"] = report.is_connected;
+  out["confirmed"] = report.is_confirmed;
+  out["evidence"] = evidence_json(report.evidence);
   json::array addresses;
   for (const auto& verdict : report.addresses) {
     json::object entry;
@@ -160,6 +183,8 @@ json::object nat_json(const NatReport& report, const PeerId& self) {
     entry["reason"] = verdict.reason;
     entry["source"] = verdict.source;
     entry["observers"] = verdict.observers;
+    entry["confirmed"] = verdict.is_confirmed;
+    entry["evidence"] = evidence_json(verdict.evidence);
     addresses.push_back(std::move(entry));
   }
   out["addresses"] = std::move(addresses);
@@ -176,8 +201,9 @@ json::object event_json(const HostEvent& event, WallTime now) {
 }
 
 std::string event_name(const HostEvent& event) {
-  constexpr std::array kNames{"inbound_probe",  "outbound_probe",    "status_changed", "listening",
-                              "peer_connected", "peer_disconnected", "bootstrap",      "connected"};
+  constexpr std::array kNames{"inbound_probe", "outbound_probe", "status_changed",
+                              "listening",     "peer_connected", "peer_disconnected",
+                              "bootstrap",     "connected",      "address_verdict_changed"};
   static_assert(kNames.size() == std::variant_size_v<HostEvent>);
   return kNames[event.index()];
 }

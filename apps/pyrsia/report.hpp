@@ -8,12 +8,13 @@
 
 #include <boost/json/object.hpp>
 
+#include <optional>
 #include <string>
 
 namespace pyrsia::app {
 
-/// Schema "pyrsia.nat/1".
-boost::json::object nat_json(const NatReport& report, const PeerId& self);
+/// Schema "pyrsia.nat/1". Without `self` there is no "peer_id": it is not known whose it is.
+boost::json::object nat_json(const NatReport& report, const std::optional<PeerId>& self);
 
 /// Schema "pyrsia.event/1": "schema", "time", "event" (its name, see event_name()), then its facts.
 boost::json::object event_json(const HostEvent& event, WallTime now);

@@ -14,14 +14,15 @@
 namespace pyrsia::app {
 namespace {
 
-enum class Kind { text, list, on_off };
+/// `words`: not a flag, but what stands on the command line without one.
+enum class Kind { text, list, on_off, words };
 
 /// A setting: its key (TOML, and PYRSIA_<KEY>), its flags, who has it.
 struct Setting {
   std::string_view key;
   std::string_view flags;
   Kind kind;
-  std::string_view commands;  ///< Their letters: see letter().
+  std::string_view commands;  ///< Letters of letter().
   std::string_view value;     ///< What stands for its value in the help.
   std::string_view help;
 };
@@ -29,9 +30,9 @@ struct Setting {
 constexpr std::string_view kUnused = "Accepted for the original's sake; does nothing here";
 
 constexpr std::array kSettings{
-    Setting{"host", "-H,--host", Kind::text, "nbspa", "IP",
+    Setting{"host", "-H,--host", Kind::text, "nbspra", "IP",
             "Where the HTTP API listens [127.0.0.1]"},
-    Setting{"port", "-p,--port", Kind::text, "nbspa", "PORT", "Port of the HTTP API [7888]"},
+    Setting{"port", "-p,--port", Kind::text, "nbspra", "PORT", "Port of the HTTP API [7888]"},
     Setting{"listen", "-L,--listen", Kind::list, "nb", "ADDR",
             "Listen for peers here; repeatable [/ip4/0.0.0.0/tcp/0; boot: port 44000]"},
     Setting{"peer", "-P,--peer", Kind::list, "nb", "ADDR",
@@ -43,19 +44,37 @@ constexpr std::array kSettings{
             "Ask this URL for peers; repeatable"},
     Setting{"announce", "--announce", Kind::list, "nb", "ADDR",
             "Others reach us at this address; repeatable"},
-    Setting{"address_scope", "--address-scope", Kind::text, "nb", "SCOPE",
+    Setting{"words", "words", Kind::words, "a", "WORDS", "explain ADDR, or replay FILE"},
+    Setting{"address_scope", "--address-scope", Kind::text, "nba", "SCOPE",
             "Narrowest class of address that others can use: global, private, loopback [global]"},
-    Setting{"global_network", "--global-network", Kind::list, "nb", "NET",
+    Setting{"global_network", "--global-network", Kind::list, "nba", "NET",
             "Count this network (10.0.0.0/8) as global, for labs; repeatable"},
+    Setting{"security", "--security", Kind::text, "nb", "NAMES",
+            "What secures TCP, best first: noise, tls, or both [noise,tls]"},
     Setting{"external_ip", "--external-ip", Kind::text, "nb", "IP",
             "IPv4 address to put into the addresses of /status"},
     Setting{"member", "--member", Kind::list, "b", "URL",
             "Status URL of another boot server of the cluster; repeatable"},
-    Setting{"key", "--key", Kind::text, "nbit", "FILE",
-            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser]"},
+    Setting{"sibling", "--sibling", Kind::list, "b", "ADDR",
+            "Boot server (.../p2p/<id>) at another IP that dials back for us, and we for it; "
+            "repeatable"},
+    Setting{"words", "words", Kind::words, "gf", "ADDR", "Whom: .../p2p/<id>"},
+    Setting{"count", "-c,--count", Kind::text, "g", "N", "How many times [5]"},
+    Setting{"run_server", "--run-server", Kind::on_off, "f", "", "Serve others, until stopped"},
+    Setting{"server_address", "--server-address", Kind::text, "f", "IP:PORT",
+            "Where the server listens, or which one to ask, instead of ADDR"},
+    Setting{"transport", "--transport", Kind::text, "f", "NAME",
+            "With --server-address: tcp or quic-v1 [tcp]"},
+    Setting{"upload_bytes", "--upload-bytes", Kind::text, "f", "N", "Send so many bytes [0]"},
+    Setting{"download_bytes", "--download-bytes", Kind::text, "f", "N",
+            "Then have so many sent back [0]"},
+    Setting{"key", "--key", Kind::text, "nbigft", "FILE",
+            "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser; ping, perf: a new key]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
-    Setting{"config", "--config", Kind::text, "nbispat", "FILE", "Configuration file (TOML)"},
+    Setting{"config", "--config", Kind::text, "nbisagfprt", "FILE", "Configuration file (TOML)"},
+    Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
+            "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
             "End after the first verdict: 0, or 30 if no boot server was reached, 75 if none came"},
     Setting{"once_timeout", "--once-timeout", Kind::text, "n", "SECONDS",
@@ -79,13 +98,13 @@ constexpr std::array kSettings{
     Setting{"alone", "--alone", Kind::on_off, "p", "", "Do not ask the node on this machine"},
     Setting{"every", "--every", Kind::text, "p", "SECONDS", "Do it again and again: 10s, 2m"},
     Setting{"brief", "--brief", Kind::on_off, "p", "", "Three lines: kind, address, verdict"},
-    Setting{"lifetime", "--lifetime", Kind::on_off, "p", "",
+    Setting{"mapping_lifetime", "--lifetime", Kind::on_off, "p", "",
             "Measure how long a UDP mapping lives: takes five minutes"},
-    Setting{"local", "--local", Kind::text, "a", "FILE|URL",
+    Setting{"local", "--local", Kind::text, "r", "FILE|URL",
             "What `pyrsia probe --json` said here [the node on this machine]"},
-    Setting{"remote", "remote,--remote", Kind::text, "a", "FILE|URL",
+    Setting{"remote", "remote,--remote", Kind::text, "r", "FILE|URL",
             "What it said there, or http://HOST:PORT/probe of that node"},
-    Setting{"json", "--json", Kind::on_off, "nbispat", "", "JSON on stdout, one object a line"},
+    Setting{"json", "--json", Kind::on_off, "nbisagprt", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nbt", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
@@ -96,21 +115,9 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node,  Command::boot, Command::id,         Command::status,
-                               Command::probe, Command::pair, Command::stun_server};
-
-char letter(Command command) {
-  switch (command) {
-    case Command::node: return 'n';
-    case Command::boot: return 'b';
-    case Command::id: return 'i';
-    case Command::status: return 's';
-    case Command::probe: return 'p';
-    case Command::pair: return 'a';
-    case Command::stun_server: return 't';
-  }
-  return ' ';
-}
+constexpr std::array kCommands{Command::node,        Command::boot,  Command::id,    Command::ping,
+                               Command::perf,        Command::addr,  Command::probe, Command::pair,
+                               Command::stun_server, Command::status};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
@@ -155,6 +162,32 @@ Prints the peer id of the key file, which is made if there is none.)";
 
 Asks the node on this machine. Exit code: 0 reachable, 20 unreachable, 75 not known yet,
 69 no node answers.)";
+    case Command::ping:
+      return R"(Examples:
+  pyrsia ping /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --count 100 --json /dns4/boot.example.org/tcp/44000/p2p/12D3KooW...
+  pyrsia ping --key pyrsia/p2p_keypair.ser /ip4/198.51.100.7/tcp/44000/p2p/12D3KooW...
+
+Connects, and measures round trips, one a second. Exit code: 0 all answered, 10 over a relay
+only, 11 some answers are missing, 20 no answer.)";
+    case Command::perf:
+      return R"(Examples:
+  pyrsia perf --run-server --server-address 0.0.0.0:4001
+  pyrsia perf --server-address 198.51.100.7:4001 --upload-bytes 1000000000
+  pyrsia perf --download-bytes 1000000000 /ip4/198.51.100.7/tcp/4001/p2p/12D3KooW...
+
+Measures throughput by /perf/1.0.0. Prints what the libp2p perf harness reads: a JSON line
+each second, and one at the end. Exit code: 0, or 20 if the run failed. A server has the
+fixed key of the harness unless --key is given, and serves whoever comes.)";
+    case Command::addr:
+      return R"(Examples:
+  pyrsia addr explain /ip4/100.64.3.7/tcp/44000
+  pyrsia addr explain 192.168.1.2 --json
+  pyrsia addr replay evidence.txt
+
+explain: what kind of address it is, who can reach it, and if the node on this machine has it:
+what it thinks of it, why, and what to do. Exit code as of status; 0 without a node.
+replay: tells the recording of `pyrsia node --record-evidence` to the state machine again.)";
     case Command::probe:
       return R"(Examples:
   pyrsia probe
@@ -187,6 +220,23 @@ its address, clients can find out how their NAT behaves (RFC 5780).)";
   return "";
 }
 
+/// What stands for a command in Setting::commands.
+char letter(Command command) {
+  switch (command) {
+    case Command::node: return 'n';
+    case Command::boot: return 'b';
+    case Command::id: return 'i';
+    case Command::status: return 's';
+    case Command::ping: return 'g';
+    case Command::perf: return 'f';
+    case Command::addr: return 'a';
+    case Command::probe: return 'p';
+    case Command::pair: return 'r';
+    case Command::stun_server: return 't';
+  }
+  return ' ';
+}
+
 std::string variable_name(const Setting& setting) {
   if (setting.key == "key") return "PYRSIA_KEYPAIR";  // The original's name.
   std::string name = "PYRSIA_";
@@ -195,6 +245,7 @@ std::string variable_name(const Setting& setting) {
 }
 
 std::string_view long_flag(const Setting& setting) {
+  if (setting.kind == Kind::words) return setting.flags;
   return setting.flags.substr(setting.flags.find("--"));
 }
 
@@ -247,6 +298,10 @@ void add_flags(CLI::App& app, Command command, Flags& flags) {
       continue;
     }
     auto* option = app.add_option(names, flags.values[setting.key], help);
+    if (setting.kind == Kind::words) {
+      option->type_name(std::string(setting.value))->expected(1, 16);
+      continue;
+    }
     option->type_name(std::string(setting.value))->expected(1)->allow_extra_args(false);
     option->multi_option_policy(setting.kind == Kind::list ? CLI::MultiOptionPolicy::TakeAll
                                                            : CLI::MultiOptionPolicy::TakeLast);
@@ -267,6 +322,7 @@ void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
 std::optional<Complaint> take_variables(const char* (*variable)(const char*), Settings& settings) {
   for (const auto& setting : kSettings) {
     if (!has(setting, settings.command) || settings.find(setting.key) != nullptr) continue;
+    if (setting.kind == Kind::words) continue;
     const auto name = variable_name(setting);
     const char* const raw = variable(name.c_str());
     const auto text = trimmed(raw == nullptr ? "" : raw);
@@ -331,7 +387,7 @@ std::optional<Complaint> take_file(const std::string& file, Settings& settings) 
     std::string key(toml_key.str());
     std::ranges::replace(key, '-', '_');
     const auto setting = std::ranges::find(kSettings, key, &Setting::key);
-    if (setting == kSettings.end() || key == "config") {
+    if (setting == kSettings.end() || key == "config" || setting->kind == Kind::words) {
       return complain(fmt::format("configuration file {}, line {}: there is no setting \"{}\"",
                                   file, toml_key.source().begin.line, toml_key.str()));
     }
@@ -355,6 +411,9 @@ std::string_view name(Command command) {
     case Command::boot: return "boot";
     case Command::id: return "id";
     case Command::status: return "status";
+    case Command::ping: return "ping";
+    case Command::perf: return "perf";
+    case Command::addr: return "addr";
     case Command::probe: return "probe";
     case Command::pair: return "pair";
     case Command::stun_server: return "stun-server";
@@ -383,10 +442,13 @@ CommandLine read_settings(int argc, const char* const* argv,
   constexpr std::array kOneLine{"Run a node",
                                 "Run a boot server",
                                 "Print or make the identity",
-                                "Ask the node on this machine",
+                                "Measure round trips to a peer",
+                                "Measure throughput to a peer",
+                                "Explain an address",
                                 "Say what NAT this is and what helps",
                                 "Say which path two peers will get (also: probe pair)",
-                                "Run a STUN server alone"};
+                                "Run a STUN server alone",
+                                "Ask the node on this machine"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
     add_flags(*subs[i], kCommands[i], flags[i]);

@@ -1,3 +1,4 @@
+#include "base/in_words.hpp"
 #include "commands.hpp"
 #include "report.hpp"
 #include "runtime/env.hpp"
@@ -31,7 +32,8 @@ Task<json::value> ask(Env& env, std::string url, std::string& problem) {
   auto get = env.http_get(std::move(request), &problem);
   const auto response = co_await std::move(get);
   if (!response) {
-    if (problem.empty()) problem = response.error().message();
+    const auto error = response.error();
+    if (problem.empty() || error == Errc::refused) problem = in_words(error);
     co_return response.error();
   }
   json::error_code error;
@@ -80,14 +82,12 @@ ExitCode run_status(const Options& options) {
     return complaint.code;
   }
   if (options.is_quiet) return ExitCode::success;
-  if (options.is_json) {
-    auto out = answers.nat;
-    out["peers_count"] = answers.peer_count;
-    fmt::print("{}\n", json::serialize(out));
-  } else {
-    fmt::print("{}", status_text(answers.nat, answers.peer_count));
-  }
-  return code_for(answers.nat);
+  auto out = answers.nat;
+  out["peers_count"] = answers.peer_count;
+  const auto text =
+      options.is_json ? json::serialize(out) + "\n" : status_text(answers.nat, answers.peer_count);
+  const auto printed = print(text);
+  return printed == ExitCode::success ? code_for(answers.nat) : printed;
 }
 
 }  // namespace pyrsia::app

@@ -110,7 +110,7 @@ std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions
 std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe) {
   probe.is_alone = settings.is_on("alone");
   probe.is_brief = settings.is_on("brief");
-  probe.measures_lifetime = settings.is_on("lifetime");
+  probe.measures_lifetime = settings.is_on("mapping_lifetime");
   if (const auto* given = settings.find("stun_server")) probe.servers = given->values;
   if (const auto* given = settings.find("local")) probe.local = given->values.front();
   if (const auto* given = settings.find("remote")) probe.remote = given->values.front();

@@ -4,7 +4,10 @@
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/time.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +30,21 @@ struct AutonatConfig {
   Duration period = std::chrono::seconds(1);
 };
 
+/// AutoNAT v2. Whether others are dialed back says AutonatConfig::is_server, for both.
+struct AutonatV2Config {
+  bool is_client = true;  ///< Ask others about our addresses.
+  /// One server more is asked about each address.
+  Duration refresh_interval = std::chrono::minutes(5);
+  Duration probe_timeout = std::chrono::seconds(20);  ///< One whole exchange, as a client.
+  Duration dial_timeout = std::chrono::seconds(4);    ///< One dial-back, as a server.
+  Duration max_dial_wait = std::chrono::seconds(3);   ///< Before a dial that data was asked for.
+  std::uint64_t max_dial_data_bytes = 100'000;        ///< Paid for one probe; 0: never pay.
+  std::size_t requests_per_minute = 60;               ///< Accepted of all clients.
+  std::size_t requests_of_one_peer_per_minute = 12;
+  std::size_t requests_of_one_ip_per_minute = 24;  ///< IPv4 address or IPv6 /56.
+  std::size_t dial_data_requests_per_minute = 12;  ///< Of these: with another IP to dial.
+};
+
 /// Everything that a Host can be told. The defaults make a node that listens, and no more.
 struct Config {
   /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
@@ -43,6 +61,9 @@ struct Config {
   std::vector<Multiaddr> peers;
   /// Peers to use as AutoNAT servers; each ends in /p2p. Connected to as well.
   std::vector<Multiaddr> probe_servers;
+  /// Boot servers at other IPs, which we dial back for and which dial back for us; each ends in
+  /// /p2p, and must list us too. Connected to, also if `is_listen_only`.
+  std::vector<Multiaddr> siblings;
   /// Connect to nobody of our own accord; dial-backs that others ask for are made.
   bool is_listen_only = false;
   /// Where the last good status documents are kept; none: nowhere.
@@ -50,9 +71,18 @@ struct Config {
   Duration bootstrap_cache_lifetime = std::chrono::hours(24 * 7);
   Duration bootstrap_timeout = std::chrono::seconds(10);  ///< One fetch.
 
+  /// What secures TCP connections, best first: "noise", "tls". A listener takes all of them; a
+  /// dialer proposes the first, and the next where it is refused.
+  std::vector<std::string> security = {"noise", "tls"};
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
+  /// Gets all that the NAT verdict rests on, a line each without a newline, to be replayed later:
+  /// see docs/adr/0022-evidence-as-lines.md. Empty: nothing is recorded.
+  std::function<void(const std::string& line)> evidence_sink;
+  AutonatV2Config autonat_v2;
+  /// Serve /perf/1.0.0, which costs as much as others want it to: for measurements.
+  bool serves_perf = false;
   LogSink log;  ///< Empty: silence.
 };
 

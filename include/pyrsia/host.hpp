@@ -28,6 +28,15 @@ struct PeerInfo {
   Duration connected_for{0};
 };
 
+/// One connection to a peer.
+struct PathInfo {
+  Multiaddr local;   ///< Without /p2p.
+  Multiaddr remote;  ///< Without /p2p.
+  bool is_inbound = false;
+  std::string security;
+  std::string muxer;
+};
+
 /// One peer-to-peer node: an identity, its connections, its protocols and its NAT verdict.
 /// Lives on the thread of its runtime; all calls are made there.
 class Host {
@@ -53,6 +62,8 @@ class Host {
   /// The verdict as of now.
   NatReport nat() const;
   std::vector<PeerInfo> peers() const;
+  /// The connections to `peer`; new streams go over the first.
+  std::vector<PathInfo> paths(const PeerId& peer) const;
 
   /// Errors: see swarm::Swarm::connect(): `Errc::unavailable`, `Errc::refused`,
   /// `Errc::unreachable`, `Errc::timed_out`, `Errc::wrong_peer`, …
@@ -69,7 +80,8 @@ class Host {
   /// Errors: `Errc::closed` once the host has stopped. One reader.
   Task<HostEvent> next_event();
 
-  /// Counters by name, as in "pyrsia_swarm_dials_total": for export.
+  /// All counters of all modules and the sizes of the tables that peers fill, by the name that
+  /// they are exported by: "pyrsia_swarm_dials_total", "pyrsia_swarm_connections".
   std::map<std::string, std::uint64_t> counters() const;
 
  private:

@@ -38,6 +38,15 @@ struct StatusChanged {
   std::string reason;
 };
 
+/// The verdict on one address of ours has changed, or has been confirmed, or is so no more.
+struct AddressVerdictChanged {
+  Multiaddr address;
+  Reachability old_status = Reachability::unknown;
+  Reachability new_status = Reachability::unknown;
+  bool is_confirmed = false;  ///< Three different networks agree.
+  std::string reason;
+};
+
 struct Listening {
   Multiaddr address;
 };
@@ -61,7 +70,8 @@ struct Connected {
   PeerId peer;
 };
 
-using HostEvent = std::variant<InboundProbe, OutboundProbe, StatusChanged, Listening, PeerConnected,
-                               PeerDisconnected, BootstrapProgress, Connected>;
+using HostEvent =
+    std::variant<InboundProbe, OutboundProbe, StatusChanged, Listening, PeerConnected,
+                 PeerDisconnected, BootstrapProgress, Connected, AddressVerdictChanged>;
 
 }  // namespace pyrsia

@@ -18,6 +18,14 @@ std::string_view name(Reachability reachability) noexcept;
 /// The original's words for a node: "Unknown", "Public", "Private".
 std::string_view nat_status_name(Reachability reachability) noexcept;
 
+/// One thing that was seen or told, and what follows from it for a verdict.
+struct NatEvidence {
+  std::string what;  ///< "dialed back", "tried to dial back and failed", …
+  std::string who;   ///< The network that it came from, "192.0.2.0/24", or a peer id.
+  Duration age{0};
+  Reachability says = Reachability::unknown;  ///< Unknown: good to know, but decides nothing.
+};
+
 /// The verdict on one address of ours, and why.
 struct AddressVerdict {
   Multiaddr address;
@@ -27,6 +35,8 @@ struct AddressVerdict {
   std::string reason;         ///< In plain words, for a person.
   std::string source;         ///< "listen", "observed", "announced", "mapped"
   std::size_t observers = 0;  ///< Groups of peers in distinct networks that saw us at it.
+  bool is_confirmed = false;  ///< Three different networks agree. Else it is provisional.
+  std::vector<NatEvidence> evidence = {};  ///< Newest first; at most 16.
 };
 
 /// The verdict on the node: reachable if any address is.
@@ -37,6 +47,8 @@ struct NatReport {
   std::string reason;
   bool is_connected = false;  ///< Fully: a boot node asked us for a dial-back of its own.
   std::vector<AddressVerdict> addresses;
+  bool is_confirmed = false;  ///< Three different networks agree. Else it is provisional.
+  std::vector<NatEvidence> evidence = {};  ///< About the node as a whole; newest first.
 };
 
 }  // namespace pyrsia

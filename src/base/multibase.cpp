@@ -80,6 +80,13 @@ Result<Bytes> from_base32(std::string_view text) {
   return decode_bits(lower, kBase32, 5);
 }
 
+std::string to_base64(BytesView bytes) {
+  auto text = to_base64url(bytes);
+  for (auto& letter : text) letter = letter == '-' ? '+' : letter == '_' ? '/' : letter;
+  text.append((4 - text.size() % 4) % 4, '=');
+  return text;
+}
+
 std::string to_base64url(BytesView bytes) {
   return encode_bits(bytes, kBase64Url, 6);
 }

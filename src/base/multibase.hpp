@@ -20,6 +20,8 @@ std::string to_base32(BytesView bytes);
 /// Either case. Errors: `Errc::malformed`.
 Result<Bytes> from_base32(std::string_view text);
 
+/// base64 with padding (RFC 4648).
+std::string to_base64(BytesView bytes);
 /// base64url without padding (RFC 4648), without the letter in front.
 std::string to_base64url(BytesView bytes);
 

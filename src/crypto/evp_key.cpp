@@ -1,8 +1,9 @@
 #include "crypto/evp_key.hpp"
 
+#include "crypto/error_queue.hpp"
+
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -27,14 +28,6 @@ struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-
-/// OpenSSL keeps what went wrong in a queue that others would read as theirs.
-struct ErrorQueueGuard {
-  ErrorQueueGuard() = default;
-  ErrorQueueGuard(const ErrorQueueGuard&) = delete;
-  ErrorQueueGuard& operator=(const ErrorQueueGuard&) = delete;
-  ~ErrorQueueGuard() { ERR_clear_error(); }
-};
 
 Result<> check_ecdsa(EVP_PKEY* key) {
   if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) return Errc::malformed;
@@ -114,6 +107,23 @@ Result<EvpKey> evp_private_key(KeyType type, BytesView der) {
   const auto trial = try_sign(key.get(), der.first(1));
   if (trial.empty() || !evp_verify(key.get(), der.first(1), trial)) return Errc::malformed;
   return key;
+}
+
+EvpKey generate_p256_key() {
+  EvpKey key(EVP_EC_gen("P-256"));
+  assert(key);  // It fails only without random numbers or memory.
+  return key;
+}
+
+Bytes evp_private_info(evp_pkey_st* key) {
+  PKCS8_PRIV_KEY_INFO* info = EVP_PKEY2PKCS8(key);
+  std::uint8_t* encoded = nullptr;
+  const int size = i2d_PKCS8_PRIV_KEY_INFO(info, &encoded);
+  PKCS8_PRIV_KEY_INFO_free(info);
+  assert(size > 0);
+  Bytes der(encoded, encoded + size);
+  OPENSSL_clear_free(encoded, static_cast<std::size_t>(size));
+  return der;
 }
 
 Bytes evp_public_data(evp_pkey_st* key) {

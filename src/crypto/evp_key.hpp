@@ -22,6 +22,11 @@ using EvpKey = std::unique_ptr<evp_pkey_st, FreeEvpKey>;
 Result<EvpKey> evp_public_key(KeyType type, BytesView der);
 Result<EvpKey> evp_private_key(KeyType type, BytesView der);
 
+/// A new ECDSA key on P-256 from the kernel's random numbers.
+EvpKey generate_p256_key();
+/// The secret half as PrivateKeyInfo (PKCS#8) in DER.
+Bytes evp_private_info(evp_pkey_st* key);
+
 /// The public half as SubjectPublicKeyInfo.
 Bytes evp_public_data(evp_pkey_st* key);
 

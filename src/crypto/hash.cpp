@@ -68,6 +68,12 @@ constexpr std::array<std::uint8_t, 1> kThree{3};
 
 }  // namespace
 
+std::array<std::uint8_t, 20> sha1(BytesView data) {
+  std::array<std::uint8_t, 20> hash;
+  SHA1(data.data(), data.size(), hash.data());
+  return hash;
+}
+
 Hash sha256(BytesView data) {
   return sha256({data});
 }

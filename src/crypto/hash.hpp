@@ -14,6 +14,9 @@ namespace pyrsia::crypto {
 
 using Hash = std::array<std::uint8_t, 32>;
 
+/// Only where a protocol asks for it and nothing depends on its strength.
+std::array<std::uint8_t, 20> sha1(BytesView data);
+
 Hash sha256(BytesView data);
 /// Of all `parts`, one after another.
 Hash sha256(std::initializer_list<BytesView> parts);

@@ -2,6 +2,7 @@
 
 #include <pyrsia/config.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace pyrsia {
@@ -56,8 +57,11 @@ AddressClassifier make_classifier(const Config& config) {
 
 Result<> validate(const Config& config, std::string* detail) {
   for (const auto& address : config.listen) {
-    if (!address.is_plain_tcp())
-      return refuse(detail, "listen", address.to_string(), "is not /ip4|ip6/…/tcp/<port>");
+    const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
+                              !address.has(Protocol::http_path) && address.ip();
+    if (!address.is_plain_tcp() && !is_websocket && !address.is_quic_v1())
+      return refuse(detail, "listen", address.to_string(),
+                    "is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
   }
   for (const auto& address : config.announce) {
     const auto ip = address.ip();
@@ -70,9 +74,17 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   PYRSIA_TRY(validate_peers("peer", config.peers, detail));
   PYRSIA_TRY(validate_peers("probe", config.probe_servers, detail));
+  PYRSIA_TRY(validate_peers("sibling", config.siblings, detail));
   for (const auto& url : config.bootstrap_urls) {
     if (!url.starts_with("http://") && !url.starts_with("https://"))
       return refuse(detail, "bootstrap-url", url, "does not begin with http:// or https://");
+  }
+  if (config.security.empty()) return refuse(detail, "security", "", "names nothing");
+  for (const auto& name : config.security) {
+    if (name != "noise" && name != "tls")
+      return refuse(detail, "security", name, "is neither noise nor tls");
+    if (std::ranges::count(config.security, name) > 1)
+      return refuse(detail, "security", name, "is named twice");
   }
   for (const auto& network : config.global_networks) {
     if (!parse_network(network))
@@ -80,7 +92,8 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   const auto& autonat = config.autonat;
   for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
-                          autonat.dial_back_budget}) {
+                          autonat.dial_back_budget, config.autonat_v2.refresh_interval,
+                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout}) {
     if (time <= Duration(0)) {
       if (detail) *detail = "autonat: a time is not longer than nothing";
       return Errc::invalid_argument;

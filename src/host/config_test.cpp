@@ -30,7 +30,13 @@ TEST(ConfigValidate, TheDefaultsAreGood) {
 TEST(ConfigValidate, EachFaultIsNamedWithFieldAndValue) {
   Config config;
   config.listen = {addr("/dns4/example.org/tcp/1")};
-  EXPECT_EQ(fault_of(config), "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>");
+  EXPECT_EQ(
+      fault_of(config),
+      "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
+  config.listen = {addr("/ip4/0.0.0.0/udp/0/quic-v1"), addr("/ip4/0.0.0.0/udp/1")};
+  EXPECT_EQ(
+      fault_of(config),
+      "listen: /ip4/0.0.0.0/udp/1: is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
   config = {};
   config.peers = {addr("/ip4/1.2.3.4/tcp/1")};
   EXPECT_EQ(fault_of(config), "peer: /ip4/1.2.3.4/tcp/1: does not end in /p2p/<peer id>");
@@ -45,6 +51,13 @@ TEST(ConfigValidate, EachFaultIsNamedWithFieldAndValue) {
   config.global_networks = {"10.0.0.0/33"};
   EXPECT_EQ(fault_of(config),
             "global-network: 10.0.0.0/33: is not an IP network such as 73.0.0.0/24");
+  config = {};
+  config.security = {"noise", "plaintext"};
+  EXPECT_EQ(fault_of(config), "security: plaintext: is neither noise nor tls");
+  config.security = {"tls", "noise", "tls"};
+  EXPECT_EQ(fault_of(config), "security: tls: is named twice");
+  config.security = {};
+  EXPECT_EQ(fault_of(config), "security: : names nothing");
 }
 
 TEST(ConfigValidate, AnAnnouncementMustBeOfUseToOthers) {

@@ -50,6 +50,15 @@ std::vector<PeerInfo> Host::peers() const {
   return state_->peers();
 }
 
+std::vector<PathInfo> Host::paths(const PeerId& peer) const {
+  std::vector<PathInfo> out;
+  for (const auto& each : state_->swarm.connections_to(peer)) {
+    const bool is_inbound = each.direction == swarm::Direction::inbound;
+    out.push_back({each.local, each.remote, is_inbound, each.security, each.muxer_protocol});
+  }
+  return out;
+}
+
 Task<> Host::connect(PeerId peer, std::vector<Multiaddr> addresses) {
   swarm::DialRequest request{.peer = std::move(peer), .addresses = std::move(addresses)};
   PYRSIA_CO_TRY(co_await state_->swarm.connect(std::move(request)));

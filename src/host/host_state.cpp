@@ -1,6 +1,9 @@
 #include "host/host_state.hpp"
 
+#include "host/reachability_record.hpp"
 #include "host/scope.hpp"
+#include "host/thin_waist.hpp"
+#include "protocols/autonat_v2/exchange.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,10 +13,22 @@ namespace {
 
 /// How often old evidence is let go.
 constexpr Duration kHouseInterval = std::chrono::seconds(1);
+/// What changes within this is one change of the network.
+constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
+/// How long it takes at most until those are connected that can be.
+constexpr Duration kStart = std::chrono::seconds(10);
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
   out.max_connections = config.max_connections;
+  return out;
+}
+
+/// Their multistream-select ids.
+std::vector<std::string> security_protocols(const std::vector<std::string>& names) {
+  std::vector<std::string> out;
+  for (const auto& name : names)
+    out.emplace_back(name == "tls" ? secure::tls::kProtocol : secure::noise::kProtocol);
   return out;
 }
 
@@ -41,6 +56,37 @@ autonat::ClientConfig client_config(const AutonatConfig& config) {
   out.boot_delay = config.boot_delay;
   out.retry_interval = config.retry_interval;
   out.probe_timeout = config.probe_timeout;
+  return out;
+}
+
+autonat_v2::DialerConfig dialer_config(const AutonatV2Config& config) {
+  autonat_v2::DialerConfig out;
+  out.dial_timeout = config.dial_timeout;
+  return out;
+}
+
+autonat_v2::ServerConfig server_config(const AutonatV2Config& config) {
+  autonat_v2::ServerConfig out;
+  const auto data = config.dial_data_requests_per_minute;
+  out.throttle = {{std::chrono::minutes(1), config.requests_per_minute,
+                   config.requests_of_one_peer_per_minute, config.requests_of_one_ip_per_minute}};
+  out.dial_data_throttle = {{std::chrono::minutes(1), data, (data + 2) / 3, (data + 1) / 2}};
+  out.max_dial_wait = config.max_dial_wait;
+  return out;
+}
+
+autonat_v2::ClientConfig client_config(const AutonatV2Config& config) {
+  autonat_v2::ClientConfig out;
+  out.refresh_interval = config.refresh_interval;
+  out.probe_timeout = config.probe_timeout;
+  out.max_dial_data_bytes = config.max_dial_data_bytes;
+  return out;
+}
+
+autonat_v2::sibling::Config sibling_config(const Config& config) {
+  autonat_v2::sibling::Config out;
+  out.peers = config.siblings;
+  out.own_addresses = config.announce;
   return out;
 }
 
@@ -97,6 +143,14 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       autonat_client(
           swarm, client_config(config.autonat), [this] { return addresses_of(candidates()); },
           *this, log.named("autonat")),
+      dial_backs(swarm, dialer_config(config.autonat_v2)),
+      siblings(swarm, sibling_config(config), dial_backs, log.named("siblings")),
+      autonat_v2_server(swarm, server_config(config.autonat_v2), dial_backs, siblings, *this,
+                        log.named("autonat2")),
+      autonat_v2_client(
+          swarm, client_config(config.autonat_v2), [this] { return addresses_of(candidates()); },
+          *this, log.named("autonat2")),
+      perf_server(swarm, {}),
       joiner(swarm, joiner_config(config),
              joins_by_documents(config)
                  ? &bootstrap_client.emplace(
@@ -112,9 +166,15 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                   }},
              log.named("bootstrap")),
       tasks(env) {
-  auto transport = std::make_unique<transport::tcp::Transport>(env, key, mux::yamux::Config());
+  transport::tcp::Config tcp_config;
+  tcp_config.securities = security_protocols(config.security);
+  auto transport = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
   tcp = transport.get();
   swarm.add_transport(std::move(transport));
+  auto over_udp = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config(),
+                                                               log.named("quic"));
+  quic = over_udp.get();
+  swarm.add_transport(std::move(over_udp));
   swarm.add_observer(*this);
 }
 
@@ -125,11 +185,19 @@ Host::State::~State() {
 Task<> Host::State::start(std::string* detail) {
   pinger.start();
   identifier.start();
-  if (config.autonat.is_server) autonat_server.start();
+  if (config.autonat.is_server) {
+    autonat_server.start();
+    autonat_v2_server.start();
+    siblings.start();
+  }
+  if (config.serves_perf) perf_server.start();
   swarm.start();
   is_running = true;
+  std::optional<std::uint16_t> tcp_port;
+  started_at = env.now();
   for (const auto& address : config.listen) {
-    const auto bound = swarm.listen(address);
+    const auto bound = listen(address, tcp_port);
+    if (bound && bound->is_plain_tcp()) tcp_port = bound->port();
     if (bound) continue;
     if (detail)
       *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
@@ -137,9 +205,21 @@ Task<> Host::State::start(std::string* detail) {
   }
   on_listen_addresses_changed();
   autonat_client.start();
+  if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
   tasks.spawn(keep_house());
+  tasks.spawn(watch_network());
   co_return ok;
+}
+
+Result<Multiaddr> Host::State::listen(const Multiaddr& address,
+                                      std::optional<std::uint16_t> tcp_port) {
+  // One number for both kinds is easier to forward, if it is free.
+  if (address.is_quic_v1() && address.port() == 0 && tcp_port) {
+    auto bound = swarm.listen(address.with_port(*tcp_port));
+    if (bound) return bound;
+  }
+  return swarm.listen(address);
 }
 
 Task<> Host::State::stop() {
@@ -147,6 +227,8 @@ Task<> Host::State::stop() {
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
+  PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
+  PYRSIA_CO_TRY(co_await siblings.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
@@ -157,19 +239,35 @@ Task<> Host::State::stop() {
 
 std::vector<host::CandidateAddress> Host::State::candidates() const {
   std::vector<host::CandidateAddress> out;
-  const auto add = [&](const Multiaddr& address, const char* source, std::size_t observers) {
+  const auto add = [&](const Multiaddr& address, const char* source, std::size_t observers,
+                       std::uint16_t local_port) {
     if (!classifier.is_usable_by_others(address)) return;
     const auto same = std::ranges::find(out, address, &host::CandidateAddress::address);
     if (same == out.end()) {
-      out.push_back({address, source, observers});
+      out.push_back({address, source, observers, local_port});
     } else {
       same->observers = std::max(same->observers, observers);
+      if (same->local_port == 0) same->local_port = local_port;
     }
   };
-  for (const auto& address : config.announce) add(address.without_peer(), "announced", 0);
-  for (const auto& address : swarm.listen_addresses()) add(address, "listen", 0);
+  for (const auto& address : config.announce) add(address.without_peer(), "announced", 0, 0);
+  const auto listening = swarm.listen_addresses();
+  for (const auto& address : listening) add(address, "listen", 0, address.port().value_or(0));
+  // What runs over a port that is seen or mapped: TCP and WebSocket, or QUIC.
+  const auto add_outside = [&](bool is_udp, std::uint16_t local_port, const Endpoint& outside,
+                               const char* source, std::size_t observers) {
+    for (const auto& address : listening) {
+      const auto endpoint = address.endpoint();
+      if (!endpoint || endpoint->port != local_port) continue;
+      if (host::is_over_udp(address) != is_udp) continue;
+      if (endpoint->ip.is_v6() != outside.ip.is_v6()) continue;
+      add(address.with_ip(outside.ip).with_port(outside.port), source, observers, local_port);
+    }
+  };
+  for (const auto& one : port_mappings)
+    add_outside(one.is_udp, one.local_port, one.external, "mapped", 0);
   for (const auto& seen : observed.candidates(1))
-    add(Multiaddr::tcp(seen.external), "observed", seen.observers);
+    add_outside(seen.is_udp, seen.local_port, seen.external, "observed", seen.observers);
   return out;
 }
 
@@ -206,12 +304,17 @@ std::vector<PeerInfo> Host::State::peers() {
 void Host::State::on_connected(const swarm::ConnectionInfo& connection) {
   if (swarm.connections_to(connection.peer).size() <= 1)
     events.push(PeerConnected{connection.peer, connection.remote});
-  // A connection from a server that we are asking is its dial-back: the answer says so better.
+  // While we ask servers this may be a dial-back: their answers say it better.
   if (connection.direction == swarm::Direction::inbound &&
-      !autonat_client.is_probing(connection.peer)) {
+      !autonat_client.is_probing(connection.peer) && !autonat_v2_client.is_expecting_dial_backs()) {
     reachability.add_inbound_connection(env.now());
     plan_probe();
   }
+  const auto remote_ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+  const bool is_stranger = connection.direction == swarm::Direction::inbound && remote_ip &&
+                           classifier.is_usable_by_others(*remote_ip) &&
+                           !autonat_v2_client.has_contacted(connection);
+  if (is_stranger) feed(host::StrangerConnected{*remote_ip, connection.local});
 }
 
 void Host::State::on_disconnected(const swarm::ConnectionInfo& connection, Error reason) {
@@ -240,7 +343,10 @@ void Host::State::close_connections_of_lost_addresses() {
   for (const auto& connection : swarm.connections()) {
     const auto ip = connection.local.ip();
     // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
-    if (ip && !ip->is_loopback() && !ours.contains(*ip)) swarm.close_connection(connection.id);
+    // QUIC moves: its next packet leaves from what address we have now.
+    if (!ip || ip->is_loopback() || connection.local.is_quic_v1() || ours.contains(*ip)) continue;
+    observed.remove(connection.id);
+    swarm.close_connection(connection.id);
   }
 }
 
@@ -249,7 +355,10 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
   const bool is_new = info.observed &&
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
+  feed_servers();
+  choose_version();
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -265,28 +374,135 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 }
 
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
-  apply(reachability.add_result(result, joiner.is_boot_peer(result.server), env.now()));
+  feed(host::ServerAnswer{result, joiner.is_boot_peer(result.server)});
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
 }
 
+void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
+  host::DialBack said{result.server, result.server_ip, {}, {}, {}, true, {}};
+  said.outcome = host::DialBack::Outcome::no_evidence;
+  said.text = result.reason;
+  if (result.address) said.address = *result.address;
+  if (result.address && result.verdict == Reachability::unreachable)
+    said.outcome = host::DialBack::Outcome::not_reached;
+  if (result.address && result.verdict == Reachability::reachable) {
+    said.outcome = host::DialBack::Outcome::reached;
+    said.dialed_from = result.dialed_from;
+    said.is_from_known_ip = result.is_from_known_ip || !result.dialed_from;
+  }
+  feed_servers();
+  feed(said);
+}
+
+/// The networks that AutoNAT v2 servers are in. At the start also those of boot peers that are only
+/// being dialed: the first server that is there shall not be taken for the only one.
+void Host::State::feed_servers() {
+  std::set<std::string> networks;
+  for (const auto& connection : swarm.connections()) {
+    const auto ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+    if (ip && swarm.peer_store().supports(connection.peer, autonat_v2::kDialRequestProtocol))
+      networks.insert(host::witness_network(*ip));
+  }
+  if (env.now() - started_at < kStart) {
+    for (const auto& address : joiner.boot_addresses()) {
+      const auto ip = address.ip();
+      if (ip && !swarm.is_connected(*address.peer_id()))
+        networks.insert(host::witness_network(*ip));
+    }
+  }
+  constexpr std::size_t kMostNetworks = 64;
+  host::KnownServers known;
+  for (const auto& network : networks)
+    if (known.networks.size() < kMostNetworks) known.networks.push_back(network);
+  if (known == told_servers) return;
+  told_servers = known;
+  feed(known);
+}
+
+/// AutoNAT v1 is for where there is no v2: no server of it, or none with an answer for so long.
+void Host::State::choose_version() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  const bool has_v2 = config.autonat_v2.is_client && autonat_v2_client.has_server();
+  if (!has_v2) v2_since.reset();
+  if (has_v2 && !v2_since) v2_since = env.now();
+  const bool is_v1_needed =
+      !has_v2 || (!reachability.has_votes() && env.now() - *v2_since > kPatience);
+  autonat_client.set_paused(!is_v1_needed);
+}
+
 void Host::State::addresses_changed() {
-  reachability.set_port_mapping(observed.port_mapping(false));
-  apply(reachability.set_candidates(candidates(), env.now()));
+  feed_nat_mappings();
+  feed(host::Candidates{candidates()});
   if (!is_running) return;
   autonat_client.reconsider();
+  autonat_v2_client.reconsider();
   identifier.addresses_changed();
 }
 
+/// Of our candidates those that run over one of `waists`, one each.
+std::vector<Multiaddr> Host::State::addresses_over(const std::vector<Multiaddr>& waists) const {
+  std::vector<Multiaddr> out;
+  if (waists.empty()) return out;
+  const auto all = candidates();
+  for (const auto& waist : waists) {
+    const auto over = [&](const host::CandidateAddress& one) {
+      return host::thin_waist(one.address) == waist;
+    };
+    const auto first = std::ranges::find_if(all, over);
+    if (first != all.end()) out.push_back(first->address);
+  }
+  return out;
+}
+
+void Host::State::port_mapping_changed(const host::MappingChanged& change) {
+  constexpr std::size_t kMostMappings = 16;
+  std::erase_if(port_mappings, [&](const host::MappingChanged& one) {
+    return one.is_udp == change.is_udp && one.local_port == change.local_port &&
+           one.external.ip.is_v6() == change.external.ip.is_v6();
+  });
+  if (change.is_gained && port_mappings.size() < kMostMappings) port_mappings.push_back(change);
+  addresses_changed();
+  feed(host::Doubt{change.is_gained ? "a port mapping has come" : "a port mapping has gone"});
+}
+
+void Host::State::feed_nat_mappings() {
+  for (const bool is_v6 : {false, true}) {
+    for (const bool is_udp : {false, true}) {
+      const auto seen = observed.port_mapping(is_v6, is_udp);
+      const host::NatMapping now{is_v6, is_udp, seen.mapping, seen.networks};
+      auto& told = told_mappings[{is_v6, is_udp}];
+      const bool is_news = told.mapping != now.mapping || told.networks != now.networks;
+      told = now;
+      if (is_news) feed(now);
+    }
+  }
+}
+
 void Host::State::plan_probe() {
+  const auto doubted = addresses_over(reachability.take_doubted());
+  if (!doubted.empty()) autonat_v2_client.probe(doubted);
+  const auto round = reachability.next_round();
+  if (round && round != planned_round) {
+    planned_round = round;
+    autonat_v2_client.probe_at(*round);
+  }
   const auto next = reachability.next_probe();
   if (!next || next == planned_probe) return;
   planned_probe = next;
   autonat_client.probe_at(*next);
 }
 
-void Host::State::apply(const std::optional<StatusChanged>& change) {
+void Host::State::feed(const host::ReachabilityInput& input) {
+  if (!is_running) return;  // That all connections end now says nothing about our addresses.
+  const auto change = reachability.take(input, env.now());
+  const auto address_changes = reachability.take_address_changes();
+  // Time alone changes little, and mostly nothing: then it is not worth a line.
+  const bool is_time = std::holds_alternative<host::TimePassed>(input);
+  if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
+  for (const auto& one : address_changes) events.push(one);
+  if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;
   log.info("NAT status changed", {{"from", nat_status_name(change->old_status)},
                                   {"to", nat_status_name(change->new_status)},
@@ -295,10 +511,40 @@ void Host::State::apply(const std::optional<StatusChanged>& change) {
   if (is_running) identifier.addresses_changed();
 }
 
+void Host::State::record(const host::ReachabilityInput& input) {
+  if (!config.evidence_sink) return;
+  if (!std::exchange(is_recording, true)) config.evidence_sink(std::string(host::kRecordHeader));
+  config.evidence_sink(host::to_line({env.now(), input}));
+}
+
+void Host::State::recheck(const std::string& why) {
+  log.info("looking at our addresses again", {{"reason", why}});
+  swarm.refresh_listen_addresses();
+  close_connections_of_lost_addresses();
+  addresses_changed();
+  feed(host::Doubt{why});
+}
+
+Task<> Host::State::watch_network() {
+  const auto watcher = env.watch_network();
+  if (!watcher) {  // Then the interfaces are still looked at every few seconds.
+    log.warning("cannot watch the network of this machine", {{"error", watcher.error()}});
+    co_return ok;
+  }
+  for (;;) {
+    PYRSIA_CO_TRY(co_await (*watcher)->changed());
+    PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
+    recheck("the network of this machine has changed");
+  }
+}
+
 Task<> Host::State::keep_house() {
   for (;;) {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
-    apply(reachability.tick(env.now()));
+    feed_servers();
+    choose_version();
+    if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
+    feed(host::TimePassed());
   }
 }
 

@@ -5,12 +5,19 @@
 #include "host/joiner.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
+#include "host/wake_detector.hpp"
 #include "protocols/autonat/client.hpp"
 #include "protocols/autonat/server.hpp"
+#include "protocols/autonat_v2/client.hpp"
+#include "protocols/autonat_v2/dialer.hpp"
+#include "protocols/autonat_v2/server.hpp"
+#include "protocols/autonat_v2/sibling/siblings.hpp"
 #include "protocols/identify/identifier.hpp"
+#include "protocols/perf/server.hpp"
 #include "protocols/ping/pinger.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/swarm.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <pyrsia/host.hpp>
@@ -24,7 +31,8 @@ namespace pyrsia {
 /// them: who sees us where, which addresses are candidates, what the probes say of them.
 struct Host::State final : private swarm::Observer,
                            private identify::Observer,
-                           private autonat::Observer {
+                           private autonat::Observer,
+                           private autonat_v2::Observer {
   State(Env& env, const KeyPair& key, Config config);
   ~State() override;
 
@@ -34,6 +42,8 @@ struct Host::State final : private swarm::Observer,
   /// Where we might be reached: announced, observed and listened on, if usable in our scope.
   std::vector<host::CandidateAddress> candidates() const;
   std::vector<Multiaddr> advertised_addresses() const;
+  /// For whoever keeps port mappings. At most 16 are kept in mind.
+  void port_mapping_changed(const host::MappingChanged& change);
   std::vector<PeerInfo> peers();
   std::map<std::string, std::uint64_t> counters() const;
 
@@ -42,7 +52,8 @@ struct Host::State final : private swarm::Observer,
   Logger log;
   AddressClassifier classifier;
   EventQueue events;
-  transport::tcp::Transport* tcp = nullptr;  ///< The swarm's.
+  transport::tcp::Transport* tcp = nullptr;    ///< The swarm's.
+  transport::quic::Transport* quic = nullptr;  ///< The swarm's.
   swarm::Swarm swarm;
   host::ObservedAddresses observed;
   host::ReachabilityTracker reachability;
@@ -50,13 +61,26 @@ struct Host::State final : private swarm::Observer,
   identify::Identifier identifier;
   autonat::Server autonat_server;
   autonat::Client autonat_client;
+  autonat_v2::Dialer dial_backs;
+  autonat_v2::sibling::Siblings siblings;
+  autonat_v2::Server autonat_v2_server;
+  autonat_v2::Client autonat_v2_client;
+  perf::Server perf_server;
   bootstrap::Metrics bootstrap_metrics;
   std::optional<bootstrap::Client> bootstrap_client;
   Joiner joiner;
   bool is_running = false;
+  TimePoint started_at{};
   bool is_connected = false;  ///< Fully.
   std::set<Multiaddr> announced_listeners;
   std::optional<TimePoint> planned_probe;  ///< What the client was told last.
+  std::map<std::pair<bool, bool>, host::NatMapping> told_mappings;  ///< By is_v6, is_udp.
+  std::optional<TimePoint> planned_round;                           ///< The same of AutoNAT v2.
+  std::optional<TimePoint> v2_since;  ///< When the first server of AutoNAT v2 was there.
+  host::KnownServers told_servers;
+  std::vector<host::MappingChanged> port_mappings;  ///< Those that are there.
+  host::WakeDetector wake_detector;
+  bool is_recording = false;  ///< The header has been written.
   TaskGroup tasks;
 
  private:
@@ -67,11 +91,24 @@ struct Host::State final : private swarm::Observer,
   void on_inbound_probe(const InboundProbe& probe) override;
   void on_outbound_probe(const OutboundProbe& probe) override;
   void on_probe_result(const autonat::ProbeResult& result) override;
+  void on_address_result(const autonat_v2::AddressResult& result) override;
 
+  /// `tcp_port`: that of a TCP listener, if there is one.
+  Result<Multiaddr> listen(const Multiaddr& address, std::optional<std::uint16_t> tcp_port);
   void close_connections_of_lost_addresses();
   /// The addresses that we have may be others than before.
   void addresses_changed();
-  void apply(const std::optional<StatusChanged>& change);
+  /// Tells the state machine, the recording, and whoever hears of what follows.
+  void feed(const host::ReachabilityInput& input);
+  void feed_servers();
+  void choose_version();
+  std::vector<Multiaddr> addresses_over(const std::vector<Multiaddr>& waists) const;
+  /// How our NAT maps each kind of listener, as far as peers have seen it.
+  void feed_nat_mappings();
+  void record(const host::ReachabilityInput& input);
+  /// Everything may be different from before: looks at it all again.
+  void recheck(const std::string& why);
+  Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
   Task<> keep_house();

@@ -1,8 +1,23 @@
 #include "host/joiner.hpp"
 
+#include "base/in_words.hpp"
+
 #include <algorithm>
 
 namespace pyrsia {
+
+namespace {
+
+/// "/ip4/…/tcp/…/p2p/…", of more than one address the first and how many others.
+std::string text_of(const bootstrap::BootPeer& peer) {
+  if (peer.addresses.empty()) return peer.peer.to_string();
+  auto text = peer.addresses.front().with_peer(peer.peer).to_string();
+  if (peer.addresses.size() > 1)
+    text += " (nor at " + std::to_string(peer.addresses.size() - 1) + " more)";
+  return text;
+}
+
+}  // namespace
 
 Joiner::Joiner(swarm::Swarm& swarm, JoinerConfig config, bootstrap::Client* client,
                Callbacks callbacks, Logger log)
@@ -131,6 +146,14 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   if (boot_peers_.size() >= config_.max_boot_peers)
     std::erase_if(boot_peers_, [&](const PeerId& one) { return !swarm_.is_connected(one); });
   if (boot_peers_.size() < config_.max_boot_peers) boot_peers_.insert(peer.peer);
+  constexpr std::size_t kMostAddresses = 64;
+  for (const auto& address : peer.addresses) {
+    const auto whole = address.with_peer(peer.peer);
+    std::erase(boot_addresses_, whole);
+    boot_addresses_.push_back(whole);
+  }
+  if (boot_addresses_.size() > kMostAddresses)
+    boot_addresses_.erase(boot_addresses_.begin(), boot_addresses_.end() - kMostAddresses);
   callbacks_.on_boot_peer(peer);
   if (swarm_.is_connected(peer.peer)) co_return ok;
   tell(BootstrapProgress::Stage::connecting, "connecting to boot peer " + peer.peer.to_string());
@@ -138,11 +161,12 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   const auto connected = co_await swarm_.connect(std::move(request));
   if (!connected) {
     if (connected.error() != Errc::cancelled) {
-      tell(BootstrapProgress::Stage::failed,
-           "cannot reach boot peer " + peer.peer.to_string() + ": " + connected.error().message());
+      tell(BootstrapProgress::Stage::failed, "cannot reach boot peer " + text_of(peer) + ": " +
+                                                 std::string(in_words(connected.error())));
     }
     co_return connected.error();
   }
+  if (client_) client_->confirm(peer.peer, connected->remote);
   tell(BootstrapProgress::Stage::connected,
        "connected to boot peer " + connected->remote.with_peer(peer.peer).to_string());
   co_return ok;

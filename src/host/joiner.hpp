@@ -54,6 +54,8 @@ class Joiner final : private swarm::Observer {
 
   /// Named by a status document or configured.
   bool is_boot_peer(const PeerId& peer) const { return boot_peers_.contains(peer); }
+  /// Where boot peers that were dialed are said to be, with /p2p: the latest 64.
+  const std::vector<Multiaddr>& boot_addresses() const { return boot_addresses_; }
   /// Connected to at least one of these.
   bool is_joined() const { return connected_count() > 0; }
   const JoinerMetrics& metrics() const { return metrics_; }
@@ -84,6 +86,7 @@ class Joiner final : private swarm::Observer {
   Logger log_;
   JoinerMetrics metrics_;
   std::unordered_set<PeerId> boot_peers_;
+  std::vector<Multiaddr> boot_addresses_;   ///< The latest last.
   std::vector<bootstrap::BootPeer> known_;  ///< Of the last documents, or of the cache.
   std::deque<bootstrap::BootPeer> queue_;
   std::uint64_t round_ = 0;

@@ -1,9 +1,18 @@
 #include "host/observed_addresses.hpp"
 
+#include "host/thin_waist.hpp"
+
 #include <algorithm>
 #include <tuple>
 
 namespace pyrsia::host {
+namespace {
+
+bool is_transport(const Multiaddr& address) {
+  return address.is_plain_tcp() || address.is_websocket() || address.is_quic_v1();
+}
+
+}  // namespace
 
 bool ObservedAddresses::add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
                             const std::vector<Multiaddr>& listen_addresses, TimePoint now) {
@@ -68,6 +77,7 @@ bool ObservedAddresses::make_room(const Vote& keep) {
   }
   if (!worst) return false;
   forget(Key(*worst));
+  ++evictions_;
   return true;
 }
 
@@ -82,30 +92,34 @@ std::vector<ObservedAddress> ObservedAddresses::candidates(std::size_t min_obser
   for (const auto& [key, tally] : tallies_) {
     const auto observers = tally.votes_of_group.size();
     if (observers >= min_observers)
-      all.push_back(
-          {key.external, key.local_port, observers, tally.port_votes > 0, tally.first_seen});
+      all.push_back({key.external, key.is_udp, key.local_port, observers, tally.port_votes > 0,
+                     tally.first_seen});
   }
   std::ranges::sort(all, [](const ObservedAddress& a, const ObservedAddress& b) {
     if (a.observers != b.observers) return a.observers > b.observers;
     if (a.first_seen != b.first_seen) return a.first_seen < b.first_seen;
-    return a.external < b.external;
+    return std::tie(a.external, a.is_udp) < std::tie(b.external, b.is_udp);
   });
-  std::map<std::pair<bool, std::uint16_t>, std::size_t> taken;
+  std::map<std::tuple<bool, bool, std::uint16_t>, std::size_t> taken;
   std::erase_if(all, [&](const ObservedAddress& one) {
-    return ++taken[{one.external.ip.is_v6(), one.local_port}] > limits_.of_one_listener;
+    return ++taken[{one.external.ip.is_v6(), one.is_udp, one.local_port}] > limits_.of_one_listener;
   });
   return all;
 }
 
-PortMapping ObservedAddresses::port_mapping(bool is_v6) const {
+ObservedMapping ObservedAddresses::port_mapping(bool is_v6, bool is_udp) const {
   // Per local port: who saw which external endpoint. Several connections to one endpoint are one.
   std::map<std::uint16_t, std::map<Endpoint, std::set<Endpoint>>> seen;
+  std::map<std::uint16_t, std::set<std::string>> networks;
   for (const auto& [id, vote] : votes_) {
-    if (!vote.is_outbound || !vote.is_port_observed) continue;
-    for (const auto& key : vote.keys)
-      if (key.external.ip.is_v6() == is_v6) seen[key.local_port][key.external].insert(vote.remote);
+    if (!vote.is_outbound || !vote.is_port_observed || vote.is_udp != is_udp) continue;
+    for (const auto& key : vote.keys) {
+      if (key.external.ip.is_v6() != is_v6) continue;
+      seen[key.local_port][key.external].insert(vote.remote);
+      networks[key.local_port].insert(vote.group);
+    }
   }
-  auto verdict = PortMapping::unknown;
+  ObservedMapping verdict;
   for (const auto& [port, externals] : seen) {
     std::size_t total = 0;
     std::size_t most = 0;
@@ -114,9 +128,10 @@ PortMapping ObservedAddresses::port_mapping(bool is_v6) const {
       most = std::max(most, remotes.size());
     }
     if (total < 2) continue;
+    const auto witnesses = networks[port].size();
     // A mapping that was renewed leaves a few votes for the old one: half of them must agree.
-    if (most < 2 || most * 2 < total) return PortMapping::endpoint_dependent;
-    verdict = PortMapping::endpoint_independent;
+    if (most < 2 || most * 2 < total) return {PortMapping::endpoint_dependent, witnesses};
+    verdict = {PortMapping::endpoint_independent, std::max(verdict.networks, witnesses)};
   }
   return verdict;
 }
@@ -128,7 +143,9 @@ std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
   const auto local = connection.local.endpoint();
   const auto remote = connection.remote.endpoint();
   const auto external = observed.without_peer().endpoint();
-  if (!local || !remote || !external || !observed.is_plain_tcp()) return {};
+  if (!local || !remote || !external) return {};
+  const bool is_udp = is_over_udp(observed);
+  if (is_udp != is_over_udp(connection.local) || !is_transport(observed)) return {};
   if (external->port == 0 || external->ip.is_v6() != local->ip.is_v6()) return {};
   // A peer in our own network sees an address that is of use there only.
   if (!classifier_.is_usable_by_others(external->ip)) return {};
@@ -136,16 +153,17 @@ std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
 
   Vote vote;
   vote.group = group_of(remote->ip);
+  vote.is_udp = is_udp;
   vote.remote = *remote;
   vote.is_port_observed = connection.is_port_shared;
   vote.is_outbound = connection.direction == swarm::Direction::outbound;
   for (const auto& listener : listen_addresses) {
     const auto endpoint = listener.endpoint();
-    if (!endpoint || !listener.is_plain_tcp() || endpoint->port == 0) continue;
-    if (endpoint->ip.is_v6() != external->ip.is_v6()) continue;
+    if (!endpoint || !is_transport(listener) || endpoint->port == 0) continue;
+    if (endpoint->ip.is_v6() != external->ip.is_v6() || is_over_udp(listener) != is_udp) continue;
     if (connection.is_port_shared && endpoint->port != local->port) continue;
     const auto port = connection.is_port_shared ? external->port : endpoint->port;
-    const Key key{endpoint->port, {external->ip, port}};
+    const Key key{is_udp, endpoint->port, {external->ip, port}};
     if (std::ranges::find(vote.keys, key) == vote.keys.end()) vote.keys.push_back(key);
   }
   if (vote.keys.empty()) return {};

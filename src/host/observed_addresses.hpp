@@ -27,10 +27,14 @@ enum class PortMapping {
 /// An address of ours that nobody told us but those who see us.
 struct ObservedAddress {
   Endpoint external;
+  bool is_udp = false;            ///< A UDP port, as of QUIC; else a TCP port.
   std::uint16_t local_port = 0;   ///< Of the listener that it stands for.
   std::size_t observers = 0;      ///< Groups of peers in distinct networks.
   bool is_port_observed = false;  ///< Else only the IP was seen; the port is the listener's.
   TimePoint first_seen;
+
+  /// Three observers in different networks cannot be one that lies.
+  bool is_confirmed() const { return observers >= 3; }
 };
 
 struct ObservedAddressLimits {
@@ -39,6 +43,12 @@ struct ObservedAddressLimits {
   std::size_t of_one_listener = 3;  ///< Returned for a port; go's figure.
   unsigned group_bits_v4 = 24;      ///< Peers in the same such network count as one observer.
   unsigned group_bits_v6 = 56;
+};
+
+/// How our NAT maps the ports of one family and protocol, and who has seen it.
+struct ObservedMapping {
+  PortMapping mapping = PortMapping::unknown;
+  std::size_t networks = 0;  ///< Of different observers.
 };
 
 /// The first `bits` bits of `ip`, and its family, as a key: who shares it is one observer.
@@ -55,7 +65,9 @@ class ObservedAddresses {
       : classifier_(classifier), limits_(limits) {}
 
   /// The peer of `connection` sees us at `observed`. Where the connection uses a listener's port,
-  /// that is an address of ours; else its IP is, with the port of each TCP listener of that family.
+  /// that is an address of ours; else its IP is, with the port of each listener of that family and
+  /// protocol. TCP (plain or with WebSocket) and UDP (QUIC) are kept apart: a port of one is not a
+  /// port of the other, but all transports over one port share what is seen of it.
   /// Passed over: relayed connections, peers or addresses outside our scope, port 0, another
   /// family than the connection's. If the table of addresses is full, the one with the fewest
   /// observers makes room; of equals one whose observers have named most addresses, so that one
@@ -66,17 +78,21 @@ class ObservedAddresses {
   bool remove(swarm::ConnectionId connection);
 
   /// Those with at least `min_observers`, most observers first, then earliest first, at most
-  /// Limits::of_one_listener for each family and local port.
+  /// Limits::of_one_listener for each family, protocol and local port.
   std::vector<ObservedAddress> candidates(std::size_t min_observers) const;
 
   /// From connections that we opened from a listener's port.
-  PortMapping port_mapping(bool is_v6) const;
+  ObservedMapping port_mapping(bool is_v6, bool is_udp) const;
 
   std::size_t connection_count() const { return votes_.size(); }
+  std::size_t address_count() const { return tallies_.size(); }
+  /// Addresses forgotten because the table was full.
+  std::uint64_t evictions() const { return evictions_; }
 
  private:
   /// An external address for one local port.
   struct Key {
+    bool is_udp;
     std::uint16_t local_port;
     Endpoint external;
     auto operator<=>(const Key&) const = default;
@@ -89,6 +105,7 @@ class ObservedAddresses {
   struct Vote {
     std::vector<Key> keys;
     std::string group;
+    bool is_udp = false;
     Endpoint remote;
     bool is_port_observed = false;
     bool is_outbound = false;
@@ -105,6 +122,7 @@ class ObservedAddresses {
   Limits limits_;
   std::map<Key, Tally> tallies_;
   std::unordered_map<swarm::ConnectionId, Vote> votes_;
+  std::uint64_t evictions_ = 0;
 };
 
 }  // namespace pyrsia::host

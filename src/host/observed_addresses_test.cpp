@@ -121,17 +121,17 @@ TEST_F(ObservedAddressesTest, MostVotesComeFirstAndThreeForAListener) {
 }
 
 TEST_F(ObservedAddressesTest, TellsApartNatsByThePortsThatPeersSee) {
-  EXPECT_EQ(observed.port_mapping(false), PortMapping::unknown);
+  EXPECT_EQ(observed.port_mapping(false, false).mapping, PortMapping::unknown);
   observed.add(outbound(1, "/ip4/9.9.1.9/tcp/4001"), kSeen, kListen, {});
-  EXPECT_EQ(observed.port_mapping(false), PortMapping::unknown);
+  EXPECT_EQ(observed.port_mapping(false, false).mapping, PortMapping::unknown);
 
   observed.add(outbound(2, "/ip4/9.9.2.9/tcp/4001"), kSeen, kListen, {});
-  EXPECT_EQ(observed.port_mapping(false), PortMapping::endpoint_independent);
+  EXPECT_EQ(observed.port_mapping(false, false).mapping, PortMapping::endpoint_independent);
 
   observed.remove(2);
   observed.add(outbound(2, "/ip4/9.9.2.9/tcp/4001"), kSeen.with_port(2), kListen, {});
-  EXPECT_EQ(observed.port_mapping(false), PortMapping::endpoint_dependent);
-  EXPECT_EQ(observed.port_mapping(true), PortMapping::unknown);
+  EXPECT_EQ(observed.port_mapping(false, false).mapping, PortMapping::endpoint_dependent);
+  EXPECT_EQ(observed.port_mapping(true, false).mapping, PortMapping::unknown);
 }
 
 TEST_F(ObservedAddressesTest, InboundConnectionsSayNothingOfThePortMapping) {
@@ -140,7 +140,7 @@ TEST_F(ObservedAddressesTest, InboundConnectionsSayNothingOfThePortMapping) {
     const auto remote = "/ip4/9.9." + std::to_string(i) + ".9/tcp/4001";
     EXPECT_TRUE(observed.add(connection(i, remote, true, Direction::inbound), seen, kListen, {}));
   }
-  EXPECT_EQ(observed.port_mapping(false), PortMapping::unknown);
+  EXPECT_EQ(observed.port_mapping(false, false).mapping, PortMapping::unknown);
 }
 
 TEST_F(ObservedAddressesTest, ScopeDecidesWhatCounts) {

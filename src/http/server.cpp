@@ -131,8 +131,7 @@ Task<> Server::accept_all(TcpListener& listener) {
 
 bool Server::has_room_for(const IpAddress& ip) const {
   if (connections_.size() >= config_.max_connections) return false;
-  const auto at = per_ip_.find(ip);
-  return ip.is_loopback() || at == per_ip_.end() || at->second < config_.max_connections_per_ip;
+  return per_ip_.of(ip) < config_.max_connections_per_ip;
 }
 
 void Server::serve(std::unique_ptr<Stream> stream, const Endpoint& remote) {
@@ -141,13 +140,12 @@ void Server::serve(std::unique_ptr<Stream> stream, const Endpoint& remote) {
   if (connections_.size() >= config_.max_connections + kMaxRefusals) return;
   auto& connection = connections_.emplace_back(*this, std::move(stream), remote);
   connection.is_refused = !has_room;
-  ++per_ip_[remote.ip];
+  per_ip_.add(remote.ip);
   tasks_.spawn(run(connection));
 }
 
 void Server::forget(Connection& connection) {
-  const auto at = per_ip_.find(connection.request.remote.ip);
-  if (--at->second == 0) per_ip_.erase(at);
+  per_ip_.remove(connection.request.remote.ip);
   const auto is_it = [&](const Connection& c) { return &c == &connection; };
   connections_.erase(std::find_if(connections_.begin(), connections_.end(), is_it));
 }

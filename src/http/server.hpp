@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "http/message.hpp"
 #include "http/router.hpp"
 #include "runtime/env.hpp"
@@ -8,17 +9,17 @@
 #include <pyrsia/metrics.hpp>
 
 #include <list>
-#include <map>
 #include <memory>
 
 namespace pyrsia::http {
 
 struct Config {
-  std::size_t max_head_bytes = 8192;        ///< More: 431.
-  std::size_t max_body_bytes = 8192;        ///< More: 413.
-  std::size_t max_connections = 1024;       ///< More: 503.
-  std::size_t max_connections_per_ip = 64;  ///< More: 503. Loopback is exempt.
-  std::size_t max_requests = 1'000'000;     ///< Of one connection, which then ends.
+  std::size_t max_head_bytes = 8192;   ///< More: 431.
+  std::size_t max_body_bytes = 8192;   ///< More: 413.
+  std::size_t max_connections = 1024;  ///< More: 503.
+  /// Of an IPv4 address or an IPv6 /56. More: 503. Loopback is exempt.
+  std::size_t max_connections_per_ip = 64;
+  std::size_t max_requests = 1'000'000;  ///< Of one connection, which then ends.
   /// Between requests, and for the client to take a response.
   Duration idle_timeout = std::chrono::seconds(60);
   /// For a request to be complete, from its first byte on.
@@ -80,7 +81,7 @@ class Server {
   Metrics& metrics_;
   std::vector<std::unique_ptr<TcpListener>> listeners_;
   std::list<Connection> connections_;
-  std::map<IpAddress, std::size_t> per_ip_;  ///< No more entries than connections.
+  IpGroupCounts per_ip_;  ///< No more entries than connections.
   TaskGroup tasks_;
 };
 

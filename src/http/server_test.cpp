@@ -283,6 +283,16 @@ TEST_F(HttpServer, TooManyConnectionsAreToldSo) {
   EXPECT_EQ(metrics_.refused_connections.value(), 2U);
 }
 
+TEST_F(HttpServer, OneSiteOfIpv6IsOneClient) {
+  config_.max_connections_per_ip = 1;
+  restart();
+  const auto first = connect({*IpAddress::parse("2001:4860:0:1::1"), 1});
+  const auto same_site = connect({*IpAddress::parse("2001:4860:0:1:2::2"), 1});
+  const auto other_site = connect({*IpAddress::parse("2001:4860:1::1"), 1});
+  EXPECT_EQ(metrics_.refused_connections.value(), 1U);
+  EXPECT_EQ(metrics_.connections.value(), 2U);
+}
+
 Task<> ask_for_events(Env& env, Stream& stream, Duration stay) {
   PYRSIA_CO_TRY(co_await stream.write_all(as_bytes("GET /events HTTP/1.1\r\nHost: a\r\n\r\n")));
   PYRSIA_CO_TRY(co_await env.sleep_for(stay));

@@ -6,6 +6,8 @@
 #include <pyrsia/ip.hpp>
 #include <pyrsia/multiaddr.hpp>
 
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +23,16 @@ enum class AddressClass {
 };
 
 std::string_view name(AddressClass address_class);
+
+/// An entry of the special-purpose registries.
+struct SpecialRange {
+  std::string network;  ///< "10.0.0.0/8"
+  std::string_view name;
+  std::string_view source;  ///< "RFC 1918"
+};
+
+/// The entry that `ip` falls under; none if it is an address like any other.
+std::optional<SpecialRange> special_range(const IpAddress& ip);
 
 /// Decides the class of every address; one object a host, handed to all that ask.
 class AddressClassifier {

@@ -16,6 +16,24 @@ Multiaddr addr(std::string_view text) {
   return Multiaddr::parse(text).value();
 }
 
+TEST(AddressClass, SpecialRangesAreNamedWithTheirSource) {
+  const auto entry = [](std::string_view text) {
+    const auto range = special_range(ip(text));
+    return range
+               ? range->network + " " + std::string(range->name) + " " + std::string(range->source)
+               : std::string();
+  };
+  EXPECT_EQ(entry("10.1.2.3"), "10.0.0.0/8 private use RFC 1918");
+  EXPECT_EQ(entry("::ffff:10.1.2.3"), "10.0.0.0/8 private use RFC 1918");
+  EXPECT_EQ(entry("100.64.0.1"), "100.64.0.0/10 shared address space of a carrier's NAT RFC 6598");
+  EXPECT_EQ(entry("255.255.255.255"), "255.255.255.255/32 limited broadcast RFC 919");
+  EXPECT_EQ(entry("fe80::1"), "fe80::/10 link local RFC 4291");
+  EXPECT_EQ(entry("2001::1"), "2001::/32 Teredo RFC 4380");
+  EXPECT_EQ(entry("2002::1"), "2002::/16 6to4, which nobody relays any more RFC 7526");
+  EXPECT_EQ(entry("1.1.1.1"), "");
+  EXPECT_EQ(entry("2a01:4f8::1"), "");
+}
+
 TEST(AddressClass, EveryNetworkHasItsOwn) {
   const std::vector<std::pair<std::string, AddressClass>> table{
       {"0.0.0.0", unusable},

@@ -21,16 +21,22 @@ class StreamSink {
 /// Why a session ends. Spec: yamux GoAway codes, libp2p error codes (connection).
 enum class GoAway : std::uint32_t { normal = 0, protocol_error = 1, internal_error = 2 };
 
-/// Many streams over one connection: yamux now, QUIC later.
+/// Many streams over one connection: yamux, or QUIC's own.
 class Muxer {
  public:
   virtual ~Muxer() = default;  ///< Streams that are left turn dead: their calls end with `closed`.
 
   /// Serves the connection until it ends; call it once. Returns the reason: `Errc::closed` for an
-  /// orderly end by either side, `Errc::timed_out` for a dead peer, `Errc::protocol_violation`,
-  /// `Errc::malformed`, `Errc::bad_signature`, `Errc::cancelled`. Never a success. By its end every
+  /// orderly end by either side, `Errc::timed_out` for a dead peer, `Errc::refused` (see
+  /// is_confirmed()), `Errc::reset`, `Errc::protocol_violation`, `Errc::malformed`,
+  /// `Errc::bad_signature`, `Errc::cancelled`. Never a success. By its end every
   /// stream was closed.
   virtual Task<> run(StreamSink& sink) = 0;
+
+  /// True once the peer has judged us. A QUIC client can open streams half a round trip earlier.
+  virtual bool is_confirmed() const { return true; }
+  /// Ends when is_confirmed(). Errors: why the session ended before, `Errc::refused` as a rule.
+  virtual Task<> wait_confirmed() { co_return ok; }
 
   /// Waits while too many opened streams are not yet acknowledged by the peer.
   /// Errors: `Errc::closed`, `Errc::limit_reached` (our limit of streams).

@@ -1,3 +1,6 @@
+// c-ares 1.34 (Debian 13) would have other calls used, which 1.18 (Debian 12) does not have.
+#define CARES_NO_DEPRECATED
+
 #include "runtime/dns.hpp"
 
 #include "runtime/event.hpp"

@@ -46,6 +46,8 @@ class Env {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local) { return udp_bind(local, {}); }
   /// The addresses of interfaces that are up, loopback included.
   virtual std::vector<InterfaceAddress> interface_addresses() = 0;
+  /// Errors: `Errc::limit_reached`, `Errc::permission_denied`, `Errc::network_failed`.
+  virtual Result<std::unique_ptr<NetworkWatcher>> watch_network() = 0;
 
   /// A and AAAA records, at most 32; literals and the hosts file are understood.
   /// Errors: `Errc::not_found`, `Errc::timed_out`, `Errc::unavailable` (no server answers).

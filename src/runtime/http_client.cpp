@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace pyrsia {
 namespace {
@@ -25,7 +26,6 @@ Errc curl_error(CURLcode code) {
   switch (code) {
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT: return Errc::invalid_argument;
-    case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST: return Errc::not_found;
     case CURLE_OPERATION_TIMEDOUT: return Errc::timed_out;
     case CURLE_WRITE_ERROR:
@@ -83,13 +83,28 @@ Result<UrlParts> parse_url(const std::string& text, std::string& detail) {
   return parts;
 }
 
-/// True if the environment names a proxy that may be used: then names are the proxy's business.
-bool may_use_proxy(const std::string& scheme) {
-  const std::array<std::string, 3> names = {scheme + "_proxy", "all_proxy", "ALL_PROXY"};
+std::string variable(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value ? value : "";
+}
+
+bool is_this_machine(const std::string& host) {
+  const auto ip = IpAddress::parse(host);
+  return ip ? ip->is_loopback() : host == "localhost";
+}
+
+/// The proxy that the environment names for a URL; empty: none. NO_PROXY is curl's to heed. No
+/// proxy can reach what is on this machine. HTTP_PROXY counts as well, as for the original, unless
+/// it may be a header that a web server made a variable of (httpoxy).
+std::string proxy_for(const UrlParts& url) {
+  if (is_this_machine(url.host)) return {};
+  std::vector<std::string> names = {url.scheme + "_proxy"};
+  if (url.scheme == "https") names.emplace_back("HTTPS_PROXY");
+  if (url.scheme == "http" && variable("REQUEST_METHOD").empty()) names.emplace_back("HTTP_PROXY");
+  names.insert(names.end(), {"all_proxy", "ALL_PROXY"});
   for (const auto& name : names)
-    if (const char* value = std::getenv(name.c_str()); value && *value) return true;
-  const char* upper = scheme == "https" ? std::getenv("HTTPS_PROXY") : nullptr;
-  return upper && *upper;
+    if (auto proxy = variable(name); !proxy.empty()) return proxy;
+  return {};
 }
 
 }  // namespace
@@ -198,6 +213,11 @@ class HttpClient::Transfer {
     resolved_ = curl_slist_append(resolved_, entry.c_str());
     set(CURLOPT_RESOLVE, resolved_);
   }
+  /// Empty: none, whatever the environment says.
+  void set_proxy(const std::string& proxy) {
+    has_proxy_ = !proxy.empty();
+    set(CURLOPT_PROXY, proxy.c_str());
+  }
   /// Errors: as Env::http_get(), but for redirects.
   Task<> run(const std::string& url, std::string& detail);
   void finish(CURLcode code) {
@@ -238,6 +258,7 @@ class HttpClient::Transfer {
   std::string body_;
   std::array<char, CURL_ERROR_SIZE> error_text_{};
   CURLcode code_ = CURLE_OK;
+  bool has_proxy_ = false;
   bool is_running_ = false;
   bool is_done_ = false;
   Event done_;
@@ -286,7 +307,14 @@ Task<> HttpClient::Transfer::run(const std::string& url, std::string& detail) {
   if (code_ == CURLE_OK) co_return ok;
   detail = error_text_[0] != '\0' ? error_text_.data() : curl_easy_strerror(code_);
   if (code_ == CURLE_WRITE_ERROR) detail = "the body is larger than the limit";
-  if (code_ == CURLE_COULDNT_CONNECT) {
+  const bool is_unconnected =
+      code_ == CURLE_COULDNT_CONNECT || code_ == CURLE_COULDNT_RESOLVE_PROXY;
+  if (is_unconnected && has_proxy_) {
+    // Not the server of the URL has failed; curl's words say which host did.
+    detail += " (a proxy is set in the environment)";
+    co_return Errc::network_failed;
+  }
+  if (is_unconnected) {
     long number = 0;
     curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &number);
     co_return connect_error(number);
@@ -332,7 +360,9 @@ Task<HttpResponse> HttpClient::follow(const HttpRequest& request, std::string& d
 
 Task<> HttpClient::resolve_host(const std::string& url, Transfer& transfer, std::string& detail) {
   PYRSIA_CO_TRY(const auto parts, parse_url(url, detail));
-  if (IpAddress::parse(parts.host) || may_use_proxy(parts.scheme)) co_return ok;
+  const auto proxy = proxy_for(parts);
+  transfer.set_proxy(proxy);
+  if (IpAddress::parse(parts.host) || !proxy.empty()) co_return ok;
   auto found = co_await env_.resolve(parts.host, IpFamily::any);
   if (!found) {
     detail = "cannot resolve " + parts.host;

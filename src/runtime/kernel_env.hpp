@@ -35,6 +35,7 @@ class KernelEnv final : public Env {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
                                               const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;

@@ -4,6 +4,15 @@
 
 namespace pyrsia {
 
+void UdpMetrics::add(const UdpMetrics& other) {
+  receive_calls.add(other.receive_calls.value());
+  send_calls.add(other.send_calls.value());
+  received.add(other.received.value());
+  sent.add(other.sent.value());
+  truncated.add(other.truncated.value());
+  segments_refused.add(other.segments_refused.value());
+}
+
 Task<Datagram> UdpSocket::receive(std::span<std::uint8_t> out) {
   if (batch_.empty()) {
     PYRSIA_CO_TRY(batch_, co_await receive_batch());

@@ -75,6 +75,8 @@ struct UdpMetrics {
   Counter sent;
   Counter truncated;         ///< Received and dropped: larger than any buffer of ours.
   Counter segments_refused;  ///< OutgoingDatagrams that were cut by us: the system would not.
+
+  void add(const UdpMetrics& other);
 };
 
 /// A UDP socket. One receive and one wait_writable() may be pending at a time; none when it is
@@ -125,6 +127,16 @@ struct InterfaceAddress {
   IpAddress ip;
   unsigned prefix_bits = 0;
   auto operator<=>(const InterfaceAddress&) const = default;
+};
+
+/// Tells when the network of this machine changes: an address, a route, an interface.
+class NetworkWatcher {
+ public:
+  virtual ~NetworkWatcher() = default;
+
+  /// Ends when something has changed since it ended last, or since the watcher was made; what
+  /// changes at once is one change. One task at a time. Errors: `Errc::closed`, `Errc::cancelled`.
+  virtual Task<> changed() = 0;
 };
 
 enum class IpFamily { any, v4, v6 };

@@ -1,6 +1,7 @@
 #include "runtime/real_env.hpp"
 
 #include "runtime/kernel_env.hpp"
+#include "runtime/network_watcher.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/socket_address.hpp"
 #include "runtime/tcp_socket.hpp"
@@ -96,6 +97,10 @@ std::vector<InterfaceAddress> KernelEnv::interface_addresses() {
   }
   ::freeifaddrs(list);
   return found;
+}
+
+Result<std::unique_ptr<NetworkWatcher>> KernelEnv::watch_network() {
+  return pyrsia::watch_network(reactor_, executor());
 }
 
 Task<std::vector<IpAddress>> KernelEnv::resolve(std::string name, IpFamily family) {

@@ -373,6 +373,54 @@ TEST_F(RealHttp, AnEarlyEndIsSeen) {
   EXPECT_EQ(get(url()).error(), Errc::closed);
 }
 
+/// Sets a variable of the environment for as long as it lives.
+class Variable {
+ public:
+  Variable(const char* name, const std::string& value) : name_(name) {
+    ::setenv(name, value.c_str(), 1);
+  }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+  ~Variable() { ::unsetenv(name_); }
+
+ private:
+  const char* name_;
+};
+
+TEST_F(RealHttp, AProxyOfTheEnvironmentIsAskedForTheWholeUrl) {
+  server_.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+  for (const auto* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"}) {
+    const Variable proxy(name, url());
+    EXPECT_TRUE(get("http://nothing.test/status")) << name << ": " << detail_;
+    EXPECT_TRUE(server_.seen.starts_with("GET http://nothing.test/status ")) << server_.seen;
+  }
+}
+
+TEST_F(RealHttp, NoProxyIsAskedForThisMachine) {
+  server_.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+  const Variable proxy("http_proxy", "http://127.0.0.1:1");
+  EXPECT_TRUE(get(url())) << detail_;
+}
+
+TEST_F(RealHttp, NoProxyIsAskedForThisMachineByItsName) {
+  server_.answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+  const Variable proxy("http_proxy", "http://127.0.0.1:1");
+  EXPECT_TRUE(get(url("localhost"))) << detail_;
+}
+
+TEST_F(RealHttp, AProxyThatIsAHeaderOfARequestIsNoProxy) {
+  const Variable proxy("HTTP_PROXY", url());
+  const Variable method("REQUEST_METHOD", "GET");
+  EXPECT_EQ(get("http://nothing.test/").error(), Errc::not_found);
+}
+
+TEST_F(RealHttp, ADeadProxyIsToldFromADeadServer) {
+  const Variable proxy("http_proxy", url());
+  server_.listener->close();
+  EXPECT_EQ(get("http://nothing.test/").error(), Errc::network_failed);
+  EXPECT_NE(detail_.find("a proxy is set"), std::string::npos) << detail_;
+}
+
 TEST_F(RealHttp, AClosedPortRefuses) {
   const auto at = url();
   server_.listener->close();

@@ -22,6 +22,7 @@ class BareEnv : public Env {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
                                               const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override { return {}; }
+  Result<std::unique_ptr<NetworkWatcher>> watch_network() override { return Errc::network_failed; }
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;

@@ -1,5 +1,6 @@
 #include "sim/host.hpp"
 
+#include "runtime/event.hpp"
 #include "sim/http.hpp"
 #include "sim/network.hpp"
 
@@ -15,6 +16,21 @@ constexpr std::uint32_t kEphemeralPortCount = 28232;
 const IpAddress kLoopbackV6 = IpAddress::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 
 }  // namespace
+
+class SimHost::Watcher final : public NetworkWatcher {
+ public:
+  explicit Watcher(SimHost& host) : host_(host), event_(host.executor()) {
+    host_.watchers_.insert(this);
+  }
+  ~Watcher() override { host_.watchers_.erase(this); }
+
+  Task<> changed() override { return event_.wait(); }
+  void notify() { event_.notify(); }
+
+ private:
+  SimHost& host_;
+  Event event_;
+};
 
 SimHost::SimHost(Network& network, const std::string& name, std::vector<IpAddress> addresses,
                  SimNat* behind, Duration access_delay, std::mt19937_64 random)
@@ -80,6 +96,15 @@ void SimHost::set_addresses(const std::vector<std::string>& addresses) {
   const auto before = std::exchange(addresses_, {});
   for (const auto& text : addresses) addresses_.push_back(IpAddress::parse(text).value());
   network_.readdress(*this, before);
+  announce_network_change();
+}
+
+void SimHost::announce_network_change() {
+  for (auto* watcher : watchers_) watcher->notify();
+}
+
+Result<std::unique_ptr<NetworkWatcher>> SimHost::watch_network() {
+  return std::make_unique<Watcher>(*this);
 }
 
 std::size_t SimHost::break_connections(const std::string& ip) {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class SimHost final : public BareEnv, public Node {
   Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
                                               const UdpOptions& options) override;
   std::vector<InterfaceAddress> interface_addresses() override;
+  Result<std::unique_ptr<NetworkWatcher>> watch_network() override;
   Task<std::vector<IpAddress>> resolve(std::string name, IpFamily family) override;
   Task<std::vector<std::string>> resolve_txt(std::string name) override;
   Task<HttpResponse> http_get(HttpRequest request, std::string* detail) override;
@@ -43,10 +45,13 @@ class SimHost final : public BareEnv, public Node {
   void kill();
   void restart() { is_up_ = true; }
   bool is_up() const { return is_up_; }
-  /// The interface has other addresses now. Connections from old ones fall silent.
+  /// The interface has other addresses now. Connections from old ones fall silent. Watchers are
+  /// told.
   void set_addresses(const std::vector<std::string>& addresses);
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
+  /// Watchers are told that something has changed, such as a route.
+  void announce_network_change();
   std::size_t connection_count() const { return tcp_.connection_count(); }
   /// The calendar jumps.
   void set_wall_offset(Duration offset) { wall_offset_ = offset; }
@@ -69,6 +74,8 @@ class SimHost final : public BareEnv, public Node {
   std::mt19937_64 random_;
   bool is_up_ = true;
   Duration wall_offset_{0};
+  class Watcher;
+  std::set<Watcher*> watchers_;
   TcpStack tcp_;
   UdpStack udp_;
 };

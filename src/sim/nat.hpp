@@ -72,6 +72,7 @@ class NatTable {
   bool translates(const IpAddress& inner) const { return external_for(inner).has_value(); }
   bool has_hairpin() const { return config_.has_hairpin; }
   void add_forward(const PortForward& forward) { config_.forwards.push_back(forward); }
+  void remove_forwards() { config_.forwards.clear(); }
   /// Forgets all mappings, as a reboot does.
   void forget();
   std::size_t mapping_count() const { return mappings_.size(); }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "swarm/black_hole.hpp"
+
 #include <pyrsia/metrics.hpp>
 #include <pyrsia/time.hpp>
 
@@ -22,6 +24,7 @@ struct Config {
   std::size_t max_negotiating_streams = 256;         ///< Incoming, of one connection: as many
                                                      ///< as a yamux peer opens in one burst.
   std::size_t max_dials = 160;                       ///< Addresses being dialed, all peers.
+  BlackHoleRules black_holes = {};
   Duration upgrade_timeout = std::chrono::seconds(15);      ///< Accept to muxer.
   Duration dial_timeout = std::chrono::seconds(15);         ///< One address, or its name.
   Duration connect_timeout = std::chrono::seconds(60);      ///< All addresses of a peer.
@@ -30,8 +33,9 @@ struct Config {
 };
 
 struct Metrics {
-  Counter dials;         ///< Addresses dialed.
-  Counter dials_failed;  ///< Of these; those cancelled are not counted.
+  Counter dials;            ///< Addresses dialed.
+  Counter dials_failed;     ///< Of these; those cancelled are not counted.
+  Counter dials_held_back;  ///< Addresses put last: they probably lead into a black hole.
   Counter accepted;
   Counter accept_errors;  ///< Out of file descriptors, most likely.
   Counter upgrades_failed;

@@ -80,9 +80,34 @@ Result<ConnectionInfo> Connections::adopt(transport::Connection connection, Dire
   by_peer_[info.peer].push_back(live);
   if (const auto ip = info.remote.ip()) by_ip_.add(*ip);
   shared_.peer_store.pin(info.peer, true);
-  notifier_.connected(info);
+  if (live->muxer->is_confirmed()) {
+    announce(*live);
+  } else {
+    ConnectionUse use(*live);
+    tasks_.spawn(announce_once_confirmed(std::move(use)));
+  }
   tasks_.spawn(serve(std::move(serving)));
   return info;
+}
+
+Task<> Connections::announce_once_confirmed(ConnectionUse use) {
+  PYRSIA_CO_TRY(co_await use->muxer->wait_confirmed());
+  if (find(use->info.id)) announce(*use);
+  co_return ok;
+}
+
+void Connections::announce(LiveConnection& connection) {
+  connection.is_announced = true;
+  notifier_.connected(connection.info);
+}
+
+Task<ConnectionInfo> Connections::wait_confirmed(ConnectionUse use) {
+  if (!use->muxer->is_confirmed()) {
+    auto confirmed = use->muxer->wait_confirmed();
+    PYRSIA_CO_TRY(
+        co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(confirmed)));
+  }
+  co_return use->info;
 }
 
 Task<> Connections::serve(Serving serving) {
@@ -100,7 +125,7 @@ void Connections::ended(LiveConnection& connection, Error reason) noexcept {
   if (const auto ip = connection.info.remote.ip()) by_ip_.remove(*ip);
   shared_.peer_store.pin(connection.info.peer, false);
   shared_.log.debug("connection ended", {{"connection", connection.info.id}, {"reason", reason}});
-  notifier_.disconnected(connection.info, reason);
+  if (connection.is_announced) notifier_.disconnected(connection.info, reason);
   if (by_id_.empty()) emptied_.notify();
 }
 

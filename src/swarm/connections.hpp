@@ -1,10 +1,10 @@
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "runtime/env.hpp"
 #include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/connection.hpp"
-#include "swarm/ip_group.hpp"
 #include "swarm/notifier.hpp"
 #include "swarm/shared.hpp"
 
@@ -30,6 +30,7 @@ class LiveConnection final : public mux::StreamSink {
   const std::unique_ptr<mux::Muxer> muxer;
   std::size_t negotiating_streams = 0;  ///< Incoming.
   bool is_closing = false;              ///< No new streams, please.
+  bool is_announced = false;            ///< Observers know of it.
 
  private:
   friend class ConnectionUse;
@@ -72,6 +73,9 @@ class Connections {
   bool has_room(const std::optional<PeerId>& peer) const;
   bool has_room_for(const IpAddress& ip) const;
 
+  /// Waits until the peer has judged us, too. Errors: why the connection ended instead.
+  Task<ConnectionInfo> wait_confirmed(ConnectionUse use);
+
   /// Null if it is gone.
   LiveConnection* find(ConnectionId id) const;
   /// The oldest to the peer that is not closing; null if there is none.
@@ -95,6 +99,8 @@ class Connections {
   struct Serving;
 
   static Task<> serve(Serving serving);
+  Task<> announce_once_confirmed(ConnectionUse use);
+  void announce(LiveConnection& connection);
   void ended(LiveConnection& connection, Error reason) noexcept;
   Task<> wait_until_empty();
 

@@ -91,8 +91,36 @@ class Dialer::DialSlot {
   Dialer& dialer_;
 };
 
-Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners)
-    : shared_(shared), connections_(connections), listeners_(listeners), drivers_(shared.env) {}
+/// Tells the detectors how a dial ended, also one that is cancelled.
+class Dialer::Outcome {
+ public:
+  Outcome(Env& env, std::vector<BlackHoleDetector*> detectors)
+      : env_(env), detectors_(std::move(detectors)), start_(env.now()) {}
+  Outcome(const Outcome&) = delete;
+  Outcome& operator=(const Outcome&) = delete;
+  ~Outcome() {
+    const auto evidence = evidence_of(error, env_.now() - start_);
+    for (auto* detector : detectors_)
+      if (evidence) detector->record(*evidence);
+  }
+
+  Error error = Errc::cancelled;
+
+ private:
+  Env& env_;
+  std::vector<BlackHoleDetector*> detectors_;
+  TimePoint start_;
+};
+
+Dialer::Dialer(Shared& shared, Connections& connections, const Listeners& listeners,
+               Notifier& notifier)
+    : shared_(shared),
+      connections_(connections),
+      listeners_(listeners),
+      notifier_(notifier),
+      udp_(shared.config.black_holes),
+      ipv6_(shared.config.black_holes),
+      drivers_(shared.env) {}
 
 Dialer::~Dialer() = default;
 
@@ -166,7 +194,20 @@ void Dialer::add_address(Job& job, const Multiaddr& address, bool is_stored) {
   const auto own = listeners_.addresses();
   if (std::ranges::find(own, address) != own.end()) return;
   if (is_stored && backoff_.is_resting(job.request.peer, address, now)) return;
-  job.plan.add(address, address_class, now);
+  bool is_last_resort = false;
+  for (auto* detector : detectors_for(job, address))
+    is_last_resort = detector->holds_back() || is_last_resort;
+  if (is_last_resort) shared_.metrics.dials_held_back.add();
+  job.plan.add(address, address_class, now, is_last_resort);
+}
+
+std::vector<BlackHoleDetector*> Dialer::detectors_for(const Job& job, const Multiaddr& address) {
+  std::vector<BlackHoleDetector*> detectors;
+  const bool is_global = shared_.classifier.classify(address) == AddressClass::global;
+  if (job.request.is_only_these || !is_global) return detectors;
+  if (address.has(Protocol::udp)) detectors.push_back(&udp_);
+  if (address.ip()->is_v6()) detectors.push_back(&ipv6_);
+  return detectors;
 }
 
 transport::Transport* Dialer::transport_for(const Multiaddr& address) const {
@@ -231,11 +272,18 @@ Task<> Dialer::resolve_name(Job& job, Multiaddr address) {
 Task<> Dialer::dial(Job& job, Multiaddr address) {
   const DialSlot slot(*this);
   shared_.metrics.dials.add();
+  notifier_.dialing(address);
   transport::DialOptions options;
   options.use_new_port = job.request.use_new_port;
+  options.on_connected = [this, &job, address] {
+    job.plan.connected(address, shared_.env.now());
+    job.changed.notify();
+  };
+  Outcome outcome(shared_.env, detectors_for(job, address));
   auto dialing = transport_for(address)->dial(address, job.request.peer, options);
   auto connection =
       co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(dialing));
+  outcome.error = connection ? Error() : connection.error();
   if (!connection) {
     dial_ended(job, address, connection.error());
   } else {

@@ -2,6 +2,7 @@
 
 #include "runtime/env.hpp"
 #include "runtime/task_group.hpp"
+#include "swarm/black_hole.hpp"
 #include "swarm/connections.hpp"
 #include "swarm/dial_backoff.hpp"
 #include "swarm/dial_request.hpp"
@@ -19,12 +20,12 @@ namespace pyrsia::swarm {
 ///
 /// Back-off: an address of the peer store that failed rests (DialBackoff) and is left out; those
 /// of the request itself are always tried. Failures of a request with `is_only_these` leave no
-/// trace: they say something about that one question (can you be reached there?), not about how to
-/// reach the peer.
+/// trace (nor does a black hole hold them back): they say something about that one question (can
+/// you be reached there?), not about how to reach the peer.
 class Dialer {
  public:
   /// All must outlive it.
-  Dialer(Shared& shared, Connections& connections, const Listeners& listeners);
+  Dialer(Shared& shared, Connections& connections, const Listeners& listeners, Notifier& notifier);
   ~Dialer();
 
   /// As Swarm::connect(), but without a look at the connections that are there.
@@ -39,6 +40,7 @@ class Dialer {
   struct Job;
   class Waiter;
   class DialSlot;
+  class Outcome;
 
   Job* find_joinable(const DialRequest& request) const;
   Job& make_job(DialRequest request);
@@ -51,12 +53,18 @@ class Dialer {
   Task<> dial(Job& job, Multiaddr address);
   void dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result);
   void finish(Job& job);
+  /// The detectors that an address concerns. AutoNAT's dials concern none: they say something about
+  /// the asking peer, and must not be held back.
+  std::vector<BlackHoleDetector*> detectors_for(const Job& job, const Multiaddr& address);
   transport::Transport* transport_for(const Multiaddr& address) const;
 
   Shared& shared_;
   Connections& connections_;
   const Listeners& listeners_;
+  Notifier& notifier_;
   DialBackoff backoff_;
+  BlackHoleDetector udp_;
+  BlackHoleDetector ipv6_;
   std::list<std::unique_ptr<Job>> jobs_;
   std::size_t running_ = 0;  // Addresses being dialed, all jobs.
   bool is_stopping_ = false;

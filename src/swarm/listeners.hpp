@@ -1,9 +1,9 @@
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "runtime/env.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/connections.hpp"
-#include "swarm/ip_group.hpp"
 #include "swarm/notifier.hpp"
 #include "swarm/shared.hpp"
 #include "transport/transport.hpp"

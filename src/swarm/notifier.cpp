@@ -22,6 +22,10 @@ void Notifier::remove(Observer& observer) {
   std::erase(observers_, &observer);
 }
 
+void Notifier::dialing(const Multiaddr& address) {
+  push(Dialing{address});
+}
+
 void Notifier::connected(const ConnectionInfo& connection) {
   push(Connected{connection});
 }
@@ -64,7 +68,9 @@ void Notifier::tell(const Notice& notice) {
 }
 
 void Notifier::tell(Observer& observer, const Notice& notice) {
-  if (const auto* connected = std::get_if<Connected>(&notice)) {
+  if (const auto* dialing = std::get_if<Dialing>(&notice)) {
+    observer.on_dialing(dialing->address);
+  } else if (const auto* connected = std::get_if<Connected>(&notice)) {
     observer.on_connected(connected->connection);
   } else if (const auto* disconnected = std::get_if<Disconnected>(&notice)) {
     observer.on_disconnected(disconnected->connection, disconnected->reason);

@@ -25,12 +25,16 @@ class Notifier {
   void add(Observer& observer);
   void remove(Observer& observer);
 
+  void dialing(const Multiaddr& address);
   void connected(const ConnectionInfo& connection);
   void disconnected(const ConnectionInfo& connection, Error reason);
   void listen_addresses_changed();
   void protocols_changed();
 
  private:
+  struct Dialing {
+    Multiaddr address;
+  };
   struct Connected {
     ConnectionInfo connection;
   };
@@ -40,7 +44,8 @@ class Notifier {
   };
   struct ListenAddressesChanged {};
   struct ProtocolsChanged {};
-  using Notice = std::variant<Connected, Disconnected, ListenAddressesChanged, ProtocolsChanged>;
+  using Notice =
+      std::variant<Dialing, Connected, Disconnected, ListenAddressesChanged, ProtocolsChanged>;
 
   void push(Notice notice);
   Task<> deliver();

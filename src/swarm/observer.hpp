@@ -11,6 +11,8 @@ namespace pyrsia::swarm {
 class Observer {
  public:
   virtual ~Observer() = default;
+  /// An address is being dialed, whatever comes of it.
+  virtual void on_dialing(const Multiaddr&) {}
   virtual void on_connected(const ConnectionInfo&) {}
   virtual void on_disconnected(const ConnectionInfo&, Error) {}
   virtual void on_listen_addresses_changed() {}

@@ -17,6 +17,9 @@ struct IncomingStream {
   ConnectionInfo connection;
 };
 
+/// Whom a protocol is served to. To all others it does not exist.
+using Audience = std::function<bool(const PeerId&)>;
+
 /// Serves one stream. Runs as a task of the swarm; must bound its own waits.
 using StreamHandler = std::function<Task<>(IncomingStream)>;
 

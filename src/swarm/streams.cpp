@@ -72,16 +72,24 @@ Task<> Streams::stop() {
   co_return ok;
 }
 
-void Streams::handle(std::string protocol, ProtocolLimits limits, StreamHandler handler) {
+void Streams::handle(Audience audience, std::string protocol, ProtocolLimits limits,
+                     StreamHandler handler) {
   auto& served = served_[std::move(protocol)];
+  served.audience = std::move(audience);
   served.limits = limits;
   served.handler = std::move(handler);
 }
 
 std::vector<std::string> Streams::protocols() const {
   std::vector<std::string> names;
-  for (const auto& [name, served] : served_) names.push_back(name);
+  for (const auto& [name, served] : served_)
+    if (!served.audience) names.push_back(name);
   return names;
+}
+
+bool Streams::is_served_to(const PeerId& peer, std::string_view protocol) const {
+  const auto found = served_.find(protocol);
+  return found != served_.end() && (!found->second.audience || found->second.audience(peer));
 }
 
 void Streams::take(LiveConnection& connection, std::unique_ptr<Stream> stream) {
@@ -109,17 +117,18 @@ Task<> Streams::dispatch() {
   }
 }
 
-Task<std::string> Streams::agree(Stream& stream) {
-  std::function<bool(std::string_view)> is_ours = [this](std::string_view name) {
-    return served_.contains(name);
+Task<std::string> Streams::agree(Stream& stream, PeerId peer) {
+  std::function<bool(std::string_view)> is_ours = [this, &peer](std::string_view name) {
+    return is_served_to(peer, name);
   };
   co_return co_await wire::answer(stream, std::move(is_ours), protocols());
 }
 
 Task<> Streams::serve(Arrival arrival) {
   auto& stream = arrival.stream;
+  auto agreeing = agree(*stream, arrival.negotiating->info().peer);
   auto protocol =
-      co_await with_timeout(shared_.env, shared_.config.negotiation_timeout, agree(*stream));
+      co_await with_timeout(shared_.env, shared_.config.negotiation_timeout, std::move(agreeing));
   if (!protocol) {
     shared_.metrics.streams_refused.add();
     stream->reset(ResetCode::negotiation_failed);

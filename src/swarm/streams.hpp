@@ -27,7 +27,10 @@ class Streams {
   /// Cancels all handlers.
   Task<> stop();
 
-  void handle(std::string protocol, ProtocolLimits limits, StreamHandler handler);
+  /// An empty audience is everybody.
+  void handle(Audience audience, std::string protocol, ProtocolLimits limits,
+              StreamHandler handler);
+  /// Those that are served to everybody.
   std::vector<std::string> protocols() const;
 
   /// Takes a stream that a peer opened. Over a limit it is reset.
@@ -37,6 +40,7 @@ class Streams {
 
  private:
   struct Served {
+    Audience audience;
     ProtocolLimits limits;
     StreamHandler handler;
     std::size_t streams = 0;
@@ -48,7 +52,8 @@ class Streams {
 
   Task<> dispatch();
   Task<> serve(Arrival arrival);
-  Task<std::string> agree(Stream& stream);
+  bool is_served_to(const PeerId& peer, std::string_view protocol) const;
+  Task<std::string> agree(Stream& stream, PeerId peer);
   Task<std::unique_ptr<Stream>> open_and_agree(LiveConnection& connection, std::string protocol);
 
   Shared& shared_;

@@ -2,6 +2,8 @@
 
 #include "swarm/swarm_state.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::swarm {
 namespace {
 
@@ -31,7 +33,7 @@ Swarm::State::State(Env& env, const KeyPair& key, const Config& config,
       connections(shared, notifier),
       streams(shared),
       listeners(shared, connections, notifier),
-      dialer(shared, connections, listeners),
+      dialer(shared, connections, listeners, notifier),
       calls_ended(env.executor()),
       tasks(env) {
   connections.set_stream_taker([this](LiveConnection& connection, std::unique_ptr<Stream> stream) {
@@ -77,6 +79,7 @@ Task<> Swarm::stop() {
   while (state.calls > 0) PYRSIA_CO_TRY(co_await state.calls_ended.wait());
   state.tasks.cancel();
   PYRSIA_CO_TRY(co_await state.tasks.join());
+  for (const auto& transport : state.shared.transports) PYRSIA_CO_TRY(co_await transport->stop());
   co_return co_await state.notifier.stop();
 }
 
@@ -88,24 +91,42 @@ std::vector<Multiaddr> Swarm::listen_addresses() const {
   return state_->listeners.addresses();
 }
 
+void Swarm::refresh_listen_addresses() {
+  state_->listeners.tick();
+}
+
 void Swarm::handle(std::string protocol, ProtocolLimits limits, StreamHandler handler) {
-  state_->streams.handle(std::move(protocol), limits, std::move(handler));
+  state_->streams.handle(Audience(), std::move(protocol), limits, std::move(handler));
   state_->notifier.protocols_changed();
+}
+
+void Swarm::handle_for(Audience audience, std::string protocol, ProtocolLimits limits,
+                       StreamHandler handler) {
+  state_->streams.handle(std::move(audience), std::move(protocol), limits, std::move(handler));
 }
 
 std::vector<std::string> Swarm::protocols() const {
   return state_->streams.protocols();
 }
 
+bool Swarm::can_dial(const Multiaddr& address) const {
+  return std::ranges::any_of(state_->shared.transports,
+                             [&](const auto& transport) { return transport->can_dial(address); });
+}
+
 Task<ConnectionInfo> Swarm::connect(DialRequest request) {
   auto& state = *state_;
   if (state.is_stopping) co_return Errc::closed;
   if (request.peer == state.shared.local_peer) co_return Errc::invalid_argument;
-  if (!request.is_new_connection) {
-    if (const auto* open = state.connections.best(request.peer)) co_return open->info;
-  }
   const Call call(state);
-  co_return co_await state.dialer.connect(std::move(request));
+  auto* connection = request.is_new_connection ? nullptr : state.connections.best(request.peer);
+  if (!connection) {
+    PYRSIA_CO_TRY(const auto info, co_await state.dialer.connect(std::move(request)));
+    connection = state.connections.find(info.id);
+    if (!connection) co_return Errc::closed;
+  }
+  ConnectionUse use(*connection);
+  co_return co_await state.connections.wait_confirmed(std::move(use));
 }
 
 Task<std::unique_ptr<Stream>> Swarm::open_stream(PeerId peer, std::string protocol) {
@@ -116,7 +137,8 @@ Task<std::unique_ptr<Stream>> Swarm::open_stream(PeerId peer, std::string protoc
     auto* connection = state.connections.best(peer);
     if (!connection) {
       DialRequest request{.peer = peer, .addresses = {}};
-      PYRSIA_CO_TRY(const auto info, co_await connect(std::move(request)));
+      // Not connect(): a stream may be opened before the peer has confirmed the connection.
+      PYRSIA_CO_TRY(const auto info, co_await state.dialer.connect(std::move(request)));
       connection = state.connections.find(info.id);
       if (!connection) co_return Errc::closed;
     }
@@ -165,6 +187,10 @@ void Swarm::disconnect(const PeerId& peer) noexcept {
 }
 
 PeerStore& Swarm::peer_store() {
+  return state_->shared.peer_store;
+}
+
+const PeerStore& Swarm::peer_store() const {
   return state_->shared.peer_store;
 }
 

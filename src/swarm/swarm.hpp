@@ -43,10 +43,19 @@ class Swarm {
   Result<Multiaddr> listen(const Multiaddr& address);
   /// Where we listen; an unspecified IP is replaced by those of the interfaces. Without /p2p.
   std::vector<Multiaddr> listen_addresses() const;
+  /// Looks at the interfaces at once, not only every few seconds: they may have changed.
+  void refresh_listen_addresses();
 
   /// Serves `protocol` from now on. Names begin with a slash.
   void handle(std::string protocol, ProtocolLimits limits, StreamHandler handler);
+  /// The same for some peers only; the protocol is told to nobody, and refused to others as if it
+  /// were unknown.
+  void handle_for(Audience audience, std::string protocol, ProtocolLimits limits,
+                  StreamHandler handler);
+  /// Those that are served to all.
   std::vector<std::string> protocols() const;
+  /// True if one of the transports dials addresses of this kind.
+  bool can_dial(const Multiaddr& address) const;
 
   /// A connection to the peer: one that is there, or the first that succeeds. Dials to one peer
   /// that ask for the same are joined; cancelling one caller leaves the others theirs. Errors:
@@ -69,6 +78,7 @@ class Swarm {
   void disconnect(const PeerId& peer) noexcept;
 
   PeerStore& peer_store();
+  const PeerStore& peer_store() const;
   const PeerId& local_peer() const;
   const KeyPair& key() const;
   Env& env();

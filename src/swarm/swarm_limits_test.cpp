@@ -213,7 +213,7 @@ TEST_F(SwarmLimits, SilentStreamsAreBoundedAndEndAfterTheNegotiationTimeout) {
   begin({.max_negotiating_streams = 16});
   auto& host = add_host("1.2.3.4");
   const auto key = test_key(99);
-  transport::tcp::Transport tcp(host, key, mux::yamux::Config());
+  transport::tcp::Transport tcp(host, key, transport::tcp::Config());
   const transport::DialOptions options;
   auto [connection] = world.run(tcp.dial(*Multiaddr::parse(kAddressOfB), b->peer(), options));
   ASSERT_TRUE(connection);

@@ -52,7 +52,9 @@ struct TestNode {
       : env(e),
         key(test_key(number)),
         swarm(env, key, config, classifier, Logger("swarm", kNoLog)) {
-    auto owned = std::make_unique<transport::tcp::Transport>(env, key, yamux);
+    transport::tcp::Config tcp_config;
+    tcp_config.yamux = yamux;
+    auto owned = std::make_unique<transport::tcp::Transport>(env, key, tcp_config);
     tcp = owned.get();
     swarm.add_transport(std::move(owned));
     swarm.handle("/echo/1", ProtocolLimits(), echo);

@@ -7,6 +7,7 @@
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/task.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,8 @@ struct DialOptions {
   /// Leave from an ephemeral port, never a listener's: dial-backs must not go through a hole that
   /// the client's own traffic made.
   bool use_new_port = false;
+  /// Called when the peer was reached and handshakes of their own round trips follow.
+  std::function<void()> on_connected;
 };
 
 /// An accepted connection that is not yet upgraded.
@@ -50,7 +53,7 @@ class Listener {
   virtual void close() noexcept = 0;
 };
 
-/// One way to reach peers: TCP now; QUIC, WebSocket later.
+/// One way to reach peers: TCP, QUIC.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -64,6 +67,10 @@ class Transport {
   virtual bool can_listen(const Multiaddr& address) const = 0;
   /// Errors: those of Env::tcp_listen().
   virtual Result<std::unique_ptr<Listener>> listen(const Multiaddr& address) = 0;
+
+  /// Ends what runs in the background, when its connections and listeners are no longer used.
+  /// Errors: none.
+  virtual Task<> stop() { co_return ok; }
 };
 
 }  // namespace pyrsia::transport

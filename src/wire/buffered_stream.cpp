@@ -12,6 +12,25 @@ constexpr std::size_t kMaxHeldBytes = 1024;
 
 }  // namespace
 
+Task<BytesView> BufferedStream::peek(std::size_t count) {
+  while (buffer_.size() - taken_ <= count) {
+    PYRSIA_CO_TRY(co_await send_held());
+    PYRSIA_CO_TRY(co_await stream_->wait_readable());
+    Bytes more(kReadAheadBytes);
+    PYRSIA_CO_TRY(const auto read, co_await stream_->read_some(more));
+    if (read == 0) co_return Errc::closed;
+    buffer_.insert(buffer_.end(), more.begin(), more.begin() + std::ptrdiff_t(read));
+  }
+  co_return BytesView(buffer_).subspan(taken_);
+}
+
+void BufferedStream::skip(std::size_t count) {
+  taken_ += count;
+  if (taken_ < buffer_.size()) return;
+  buffer_ = Bytes();
+  taken_ = 0;
+}
+
 Task<> BufferedStream::wait_readable() {
   if (taken_ < buffer_.size()) co_return ok;
   PYRSIA_CO_TRY(co_await send_held());
@@ -46,24 +65,25 @@ Task<std::size_t> BufferedStream::read_through_buffer(std::span<std::uint8_t> ou
 }
 
 Task<> BufferedStream::write_all(BytesView bytes) {
-  if (!is_holding_) return stream_->write_all(bytes);
+  if (!is_holding_ && held_.empty()) return stream_->write_all(bytes);
   return hold(bytes);
 }
 
 Task<> BufferedStream::write_all_parts(std::span<const BytesView> parts) {
-  if (!is_holding_) return stream_->write_all_parts(parts);
+  if (!is_holding_ && held_.empty()) return stream_->write_all_parts(parts);
   return hold_parts(parts);
 }
 
 Task<> BufferedStream::hold(BytesView bytes) {
   held_.insert(held_.end(), bytes.begin(), bytes.end());
-  if (held_.size() > kMaxHeldBytes) PYRSIA_CO_TRY(co_await send_held());
+  if (!is_holding_ || held_.size() > kMaxHeldBytes) co_return co_await send_held();
   co_return ok;
 }
 
 Task<> BufferedStream::hold_parts(std::span<const BytesView> parts) {
-  for (const auto part : parts) PYRSIA_CO_TRY(co_await hold(part));
-  co_return ok;
+  Bytes joined;
+  for (const auto part : parts) joined.insert(joined.end(), part.begin(), part.end());
+  co_return co_await hold(joined);
 }
 
 Task<> BufferedStream::send_held() {

@@ -15,8 +15,16 @@ class BufferedStream final : public Stream {
   /// From now on short writes wait for each other: they leave together before the next read that
   /// needs the stream below. For negotiations, in which every write is an answer to be waited for.
   void hold_writes() { is_holding_ = true; }
+  /// Ends that; what is held leaves with the next write or read.
+  void end_holding() { is_holding_ = false; }
   /// Ends that; sends what is held. Errors: those of the stream below.
   Task<> release_writes();
+
+  /// Waits until more than `count` bytes were received and not yet taken, and shows all of them;
+  /// valid until the next call of anything. Errors: `Errc::closed` (at the end too), `Errc::reset`.
+  Task<BytesView> peek(std::size_t count);
+  /// Takes bytes that peek() has shown.
+  void skip(std::size_t count);
 
   Task<> wait_readable() override;
   Task<std::size_t> read_some(std::span<std::uint8_t> out) override;

@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import socket
+import subprocess
 import threading
 import time
 
-from harness import Daemon, directory, expect, expect_refusal, free_port, run, wait_for
+from harness import (Daemon, clean_environment, directory, expect, expect_refusal, free_port, run,
+                     wait_for)
 
 ID = "12D3KooW9pP4Seg3kZYhySpuVjn1RPdQBsUFZKiFxGMGQN5MeL6A"
 
@@ -21,6 +23,11 @@ def test_bad_flags_end_with_64(program):
         (["node", "-R", "/ip4/1.2.3.4/tcp/5/p2p/QmX"], ["--probe", "QmX"]),
         (["node", "-B", "boot.example"], ["--bootstrap-url", "boot.example", "URL"]),
         (["node", "-B", "http://"], ["--bootstrap-url", "http"]),
+        (["node", "-B", "http://[::1"], ["--bootstrap-url", "http://[::1"]),
+        (["node", "-B", "http://[1.2.3/"], ["--bootstrap-url", "http://[1.2.3/"]),
+        (["node", "-B", "http://a:x/"], ["--bootstrap-url", "http://a:x/"]),
+        (["node", "-B", "http://a:65536/"], ["--bootstrap-url", "http://a:65536/"]),
+        (["node", "-B", "http://:80/"], ["--bootstrap-url", "http://:80/"]),
         (["boot", "--member", "ftp://x/"], ["--member", "ftp://x/"]),
         (["node", "--announce", "nowhere"], ["--announce", "nowhere"]),
         (["node", "-H", "localhost"], ["--host", "localhost", "IP address"]),
@@ -69,6 +76,11 @@ def test_bad_key_files_end_with_78_and_stay(program):
             expect(file.read_bytes() == content, "the key file has changed")
         (cwd / "d").mkdir()
         expect_refusal(run(program, "id", "--key", "d", cwd=cwd), 78, "key file d", "not a file")
+        file.write_bytes(b"")
+        (cwd / "link").symlink_to("nowhere")
+        for name, why in (("k.ser/key", "its directory"), ("link", "a link to a file that is not there")):
+            expect_refusal(run(program, "id", "--key", name, cwd=cwd), 78, f"key file {name}", why)
+        expect(file.read_bytes() == b"" and not (cwd / "nowhere").exists(), "something was written")
 
 
 def test_unreadable_key_file_ends_with_78(program):
@@ -191,7 +203,7 @@ def test_peer_with_another_identity_is_named_and_survived(program):
         wrong = boot.wait_listening().split("/p2p/")[0] + "/p2p/" + ID
         with Daemon(program, "node", "-P", wrong, cwd=cwd) as node:
             failed = node.wait_event("bootstrap", lambda e: e["stage"] == "failed")
-            expect(ID in failed["text"], failed)
+            expect(f"{wrong}: another peer answers there" in failed["text"], failed)
             expect(node.get("/peers").json() == [], "connected to the wrong peer")
 
 
@@ -210,6 +222,32 @@ def test_full_disk_costs_the_files_only(program):
             wait_for("both lines", lambda: any("the disk is full" in e for e in node.errors) and
                      any("cannot write the bootstrap cache" in e for e in node.errors))
             expect(node.get("/healthz").status == 200, "alive")
+
+
+def test_output_that_cannot_be_written_is_no_success(program):
+    with directory() as cwd:
+        run(program, "id", cwd=cwd)
+        for args in (["id"], ["id", "--json"], ["node", "--help"], ["--version"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([program, *args], cwd=cwd, env=clean_environment({}),
+                                      stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+            expect(done.returncode == 75, (args, done))
+            expect(done.stderr.count("\n") == 1 and "standard output: No space left" in done.stderr,
+                   (args, done.stderr))
+        closed = run("/bin/sh", "-c", 'exec "$0" id >&-', program, cwd=cwd)
+        expect(closed.returncode == 75 and "standard output" in closed.stderr, closed)
+
+
+def test_closed_standard_streams_are_not_taken_for_sockets(program):
+    with directory() as cwd, Daemon(program, "boot", "--key", "boot.ser", cwd=cwd) as boot:
+        boot.wait_listening()
+        # What it prints would go to the first sockets that it opens.
+        script = 'exec "$0" node -p 0 -L /ip4/127.0.0.1/tcp/0 --address-scope loopback "$@" <&- >&- 2>&-'
+        process = subprocess.Popen(["/bin/sh", "-c", script, program, "-B", boot.http + "/status"],
+                                   cwd=cwd, env=clean_environment({}))
+        boot.wait_event("inbound_probe", lambda e: e["stage"] == "response")
+        process.terminate()
+        expect(process.wait(30) == 0, process.returncode)
 
 
 def test_garbage_on_the_p2p_port_is_survived(program):

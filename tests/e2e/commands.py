@@ -13,7 +13,8 @@ def test_version_and_help(program):
     with directory() as cwd:
         version = run(program, "--version", cwd=cwd)
         expect(version.returncode == 0 and version.stdout.startswith("pyrsia "), version.stdout)
-        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["probe"], ["probe", "pair"], ["stun-server"]):
+        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"], ["probe"],
+                     ["probe", "pair"], ["stun-server"]):
             text = run(program, *args, "--help", cwd=cwd)
             examples = [line for line in text.stdout.splitlines()[:6] if "pyrsia " in line]
             expect(text.returncode == 0 and len(examples) >= 3, text.stdout)
@@ -57,6 +58,28 @@ def test_flag_wins_over_variable_over_file(program):
         expect(in_file == ids["c"], in_file)
         expect(variable.stdout == ids["b"], variable)
         expect(flag.stdout == ids["a"], flag)
+
+
+def test_every_checked_setting_is_a_flag_a_variable_and_a_key(program):
+    """Shown by what it says of a bad value; each must name the place that the value came from."""
+    bad = {"host": "x", "port": "x", "listen": "x", "peer": "x", "probe": "x", "announce": "x",
+           "bootstrap_url": "x", "address_scope": "x", "global_network": "x", "log_level": "x",
+           "once_timeout": "0"}
+    switches = ["listen_only", "once", "json", "init_blockchain"]
+    with directory() as cwd:
+        for key, value in bad.items():
+            flag = "--" + key.replace("_", "-")
+            name = "PYRSIA_" + key.upper()
+            (cwd / "a.toml").write_text(f'{key} = "{value}"\n')
+            expect_refusal(run(program, "node", flag, value, cwd=cwd), 64, f"{flag}:")
+            expect_refusal(run(program, "node", cwd=cwd, env={name: value}), 78, f"{name}:")
+            expect_refusal(run(program, "node", "--config", "a.toml", cwd=cwd), 78, f"a.toml: {key}:")
+        for key in switches:
+            name = "PYRSIA_" + key.upper()
+            (cwd / "a.toml").write_text(f"{key} = 7\n")
+            expect_refusal(run(program, "node", cwd=cwd, env={name: "x"}), 78, f"{name}:")
+            done = run(program, "node", cwd=cwd, env={"PYRSIA_CONFIG": "a.toml"})
+            expect_refusal(done, 78, "a.toml, line 1", key)
 
 
 def test_settings_of_the_original_are_accepted(program):
@@ -139,6 +162,10 @@ def test_status_command(program):
             expect(told["schema"] == "pyrsia.nat/1" and told["peers_count"] == 0, told)
             quiet = run(program, "status", "--quiet", "-p", str(port), cwd=cwd)
             expect(quiet.returncode == 0 and quiet.stdout == "", quiet)
+            # A proxy has no business with what is on this machine.
+            beside = run(program, "status", "-p", str(port), cwd=cwd,
+                         env={"http_proxy": "http://127.0.0.1:1"})
+            expect(beside.returncode == 75 and beside.stdout == known.stdout, beside)
 
 
 def test_ipv6_literal_for_the_api(program):

@@ -12,13 +12,15 @@ import sys
 import time
 import traceback
 
+import addresses
 import bad_input
 import cluster
 import commands
+import measuring
 
 TESTS = [
     function
-    for module in (commands, cluster, bad_input)
+    for module in (commands, cluster, addresses, bad_input, measuring)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

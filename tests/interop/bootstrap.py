@@ -25,25 +25,25 @@ def rows(run, namespaces, boot_program, among):
     for row, reachable in (("bootstrap reachable", True), ("bootstrap not", False)):
         column = f"rust-050→{boot}"
         if boot_program:
-            run.one(row, column, ("rust-050",), lambda reachable=reachable:
+            run.one(row, column, ("rust-050",), True, lambda reachable=reachable:
                     _against_ours(run, namespaces, boot_program, reachable))
         else:
-            run.one(row, column, (boot, "rust-050"), lambda reachable=reachable:
+            run.one(row, column, (boot, "rust-050"), True, lambda reachable=reachable:
                     _against_node(run, namespaces, boot, reachable))
 
 
 def _url():
-    return f"http://{netns.ADDRESSES['b']}:{STATUS_PORT}/status"
+    return f"http://{netns.ADDRESSES['b'][0]}:{STATUS_PORT}/status"
 
 
 def _boot_address():
-    return f"/ip4/{netns.ADDRESSES['b']}/tcp/{NODE_PORT}"
+    return f"/ip4/{netns.ADDRESSES['b'][0]}/tcp/{NODE_PORT}"
 
 
 def _against_ours(run, namespaces, program, reachable):
     """The boot server as it is shipped, with its own `/status`."""
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile(mode="w+") as log:
-        command = [program, "boot", "-H", netns.ADDRESSES["b"], "-L", _boot_address(),
+        command = [program, "boot", "-H", netns.ADDRESSES["b"][0], "-L", _boot_address(),
                    "--key", f"{folder}/boot.key", "--json"]
         server = subprocess.Popen([*namespaces.prefix_of("b"), *command], cwd=folder, stdout=log,
                                   stderr=log, stdin=subprocess.DEVNULL)
@@ -86,7 +86,7 @@ def _against_node(run, namespaces, boot, reachable):
 
 def _original(run, namespaces, reachable):
     flags = ["--key-seed", "1", "--bootstrap-url", _url(), "--listen" if reachable else "--announce",
-             f"/ip4/{netns.ADDRESSES['a']}/tcp/{NODE_PORT}"]
+             f"/ip4/{netns.ADDRESSES['a'][0]}/tcp/{NODE_PORT}"]
     return Peer("rust-050", run.programs["rust-050"], flags, namespaces.prefix_of("a"))
 
 
@@ -130,7 +130,7 @@ def _serve(document):
         def log_message(self, *_):
             pass
 
-    with http.server.HTTPServer((netns.ADDRESSES["b"], STATUS_PORT), Handler) as server:
+    with http.server.HTTPServer((netns.ADDRESSES["b"][0], STATUS_PORT), Handler) as server:
         print("listening", flush=True)
         server.serve_forever()
 

@@ -42,7 +42,7 @@ def go():
 
 
 def _cargo(folder, name):
-    target = cache() / "target" / folder
+    target = cache() / "target"  # One for both: what they share is built once.
     _run(["cargo", "build", "--quiet"], HERE / folder, CARGO_TARGET_DIR=str(target))
     return [str(target / "debug" / name)]
 

@@ -8,7 +8,8 @@ exception). Needs root.
 import os
 import subprocess
 
-ADDRESSES = {"a": "73.0.0.1", "b": "73.0.0.2"}  # Public to every library; nobody is asked there.
+# Public to every library; nobody is asked there. What leaves has the first.
+ADDRESSES = {"a": ["73.0.0.1", "73.0.0.3"], "b": ["73.0.0.2"]}
 
 
 def available():
@@ -37,10 +38,11 @@ class Namespaces:
             # Made inside the namespaces: the machine's own network never sees the cable.
             self._ip("-n", self.prefix + "a", "link", "add", "cable", "type", "veth",
                      "peer", "name", "cable", "netns", self.prefix + "b")
-            for side, address in ADDRESSES.items():
+            for side, addresses in ADDRESSES.items():
                 name = self.prefix + side
                 self._ip("-n", name, "link", "set", "lo", "up")
-                self._ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
+                for address in addresses:
+                    self._ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
                 self._ip("-n", name, "link", "set", "cable", "up")
         except BaseException:
             self.__exit__()

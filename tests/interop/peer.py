@@ -21,6 +21,7 @@ class Peer:
         self._lines = []
         self._changed = threading.Condition()
         self._ended = False
+        self._connections = 0
         self._next_id = 0
 
     def __enter__(self):
@@ -65,6 +66,7 @@ class Peer:
             except ValueError:
                 value = {"event": "noise", "text": line.rstrip()}
             with self._changed:
+                self._connections += {"connected": 1, "disconnected": -1}.get(value.get("event"), 0)
                 self._lines.append(value)
                 self._changed.notify_all()
         with self._changed:
@@ -94,6 +96,15 @@ class Peer:
         def wanted(line):
             return line.get("event") == name and all(line.get(k) == v for k, v in fields.items())
         return self._wait(wanted, f"event {name} {fields or ''}", timeout)
+
+    def is_quiet(self, timeout=3):
+        """Waits until every connection that was told of has ended, then drops what nobody asked for."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            while self._connections > 0 and not self._ended and time.monotonic() < end:
+                self._changed.wait(0.1)
+            self._lines.clear()
+            return self._connections == 0 and not self._ended
 
     def ask(self, cmd, timeout=60, **arguments):
         """Sends a command and returns its reply, whatever it says."""

@@ -22,9 +22,7 @@ import netns
 import scenarios
 from peer import Failure, Peer
 
-LISTEN = "/ip4/127.0.0.1/tcp/0"
 PUBLIC_PORT = 4001
-DEAD_PORT = 4999  # Nothing listens there.
 
 
 class Run:
@@ -46,53 +44,94 @@ class Run:
             self.notes.append(f"{outcome} {row}, {column}: {remark}")
         print(f"{outcome:4} {row:18} {column:20} {seconds:6.1f} s  {remark or ''}", flush=True)
 
-    def one(self, row, column, kinds, body):
-        """Runs `body` unless something that it needs is missing."""
+    def one(self, row, column, kinds, is_public, body):
+        """Runs `body` unless something that it needs is missing; says whether nothing failed."""
         reasons = [self.missing[k] for k in kinds if k in self.missing]
-        public = row not in scenarios.LOOPBACK
-        if public and self.no_namespaces:
+        if is_public and self.no_namespaces:
             reasons.append("namespaces: " + self.no_namespaces)
         if column in scenarios.BROKEN.get(row, {}):
             reasons.append(scenarios.BROKEN[row][column])
         if reasons:
             self.record(row, column, "SKIP", "; ".join(reasons))
-            return
+            return True
         start = time.monotonic()
         try:
             remark = body()
             self.record(row, column, "ok", remark, time.monotonic() - start)
+            return True
         except Failure as failure:
             self.record(row, column, "FAIL", str(failure), time.monotonic() - start)
+            return False
 
-    def loopback(self, row, dialer, listener):
-        def body():
-            with self.peer(dialer, ["--key-seed", "1", "--listen", LISTEN]) as a, \
-                 self.peer(listener, ["--key-seed", "2", "--listen", LISTEN]) as b:
-                return scenarios.LOOPBACK[row](a, b)
-        self.one(row, f"{dialer}→{listener}", (dialer, listener), body)
+    def loopback(self, way, names, dialer, listener):
+        """All rows of a way, on as few pairs of processes as will do."""
+        left = list(names)
+        while left:
+            with contextlib.ExitStack() as stack:
+                pair = []
+
+                def body():
+                    for kind, seed in ((dialer, 1), (listener, 2))[len(pair):]:
+                        pair.append(stack.enter_context(self.peer(kind, way.flags(seed))))
+                    return scenarios.LOOPBACK[left[0]](way, *pair)
+
+                is_fit = True
+                while left and is_fit:
+                    is_fit = self.one(f"{way.name} {left[0]}", f"{dialer}→{listener}", (dialer, listener), False, body)
+                    is_fit = is_fit and self.tidy(pair)
+                    left.pop(0)
+
+    @staticmethod
+    def tidy(pair):
+        """Ends their connection, for the next row; says whether nothing is left of this one."""
+        if not pair:
+            return True
+        try:
+            pair[0].ask("disconnect", peer=pair[1].id)
+        except Failure:
+            return False
+        return all([peer.is_quiet() for peer in pair])
 
     def public(self, row, client, server, namespaces):
         def body():
-            own = f"/ip4/{netns.ADDRESSES['a']}/tcp/"
             flags = ["--key-seed", "1"]
-            if row == "autonat reachable":
-                flags += ["--listen", f"{own}{PUBLIC_PORT}"]
+            if row == "autonat not":
+                flags += ["--announce", scenarios.DEAD]
             else:
-                flags += ["--announce", f"{own}{DEAD_PORT}"]
+                for address in self.listening(row, client, server):
+                    flags += ["--listen", address]
             serving = ["--key-seed", "2", "--autonat-server",
-                       "--listen", f"/ip4/{netns.ADDRESSES['b']}/tcp/{PUBLIC_PORT}"]
+                       "--listen", f"/ip4/{netns.ADDRESSES['b'][0]}/tcp/{PUBLIC_PORT}"]
             with self.peer(client, flags, namespaces.prefix_of("a")) as a, \
                  self.peer(server, serving, namespaces.prefix_of("b")) as b:
                 return scenarios.PUBLIC[row](a, b)
-        self.one(row, f"{client}→{server}", (client, server), body)
+        self.one(row, f"{client}→{server}", (client, server), True, body)
 
-    def pair(self, dialer, listener, namespaces, wanted):
-        for row in [*scenarios.LOOPBACK, *scenarios.PUBLIC]:
-            if wanted(row, dialer) and wanted(row, listener):
-                if row in scenarios.LOOPBACK:
-                    self.loopback(row, dialer, listener)
-                else:
-                    self.public(row, dialer, listener, namespaces)
+    @staticmethod
+    def listening(row, client, server):
+        """Where the client listens; the server sees it come from the first IP."""
+        first, other = netns.ADDRESSES["a"]
+        out = [f"/ip4/{first}/tcp/{PUBLIC_PORT}"]
+        if row == "autonat2":
+            if (client, server) not in scenarios.NO_QUIC_PROBE and not any(
+                    "quic" in scenarios.LACKS.get(kind, ()) for kind in (client, server)):
+                out.append(f"/ip4/{first}/udp/{PUBLIC_PORT}/quic-v1")
+            out.append(f"/ip4/{other}/tcp/{PUBLIC_PORT}")
+        return out
+
+    def pair(self, dialer, listener, namespaces, wanted, column):
+        if column not in f"{dialer}→{listener}":
+            return
+        both = lambda row, name: wanted(row, name, dialer) and wanted(row, name, listener)
+        for way in scenarios.WAYS:
+            if any(way.name in scenarios.LACKS.get(kind, ()) for kind in (dialer, listener)):
+                continue
+            names = [name for name in scenarios.LOOPBACK if both(f"{way.name} {name}", name)
+                     and (way is scenarios.TCP or name not in scenarios.ONCE)]
+            self.loopback(way, names, dialer, listener)
+        for row in scenarios.PUBLIC:
+            if both(row, row):
+                self.public(row, dialer, listener, namespaces)
 
     def table(self):
         rows = list(dict.fromkeys(row for row, _ in self.cells))
@@ -136,6 +175,7 @@ def arguments():
     parser.add_argument("--among", action="store_true", help="the others against one another")
     parser.add_argument("--peers", default="go,rust,js,rust-050", help="ecosystems, by comma")
     parser.add_argument("--only", default="", help="run rows whose name contains this")
+    parser.add_argument("--column", default="", help="run columns whose name contains this, such as go→js")
     return parser.parse_args()
 
 
@@ -150,20 +190,20 @@ def main():
     if no_namespaces and "netns" in required:
         failed.append(f"namespaces: {no_namespaces}")
 
-    def wanted(row, kind):
-        return options.only in row and row in scenarios.ONLY.get(kind, {row})
+    def wanted(row, name, kind):
+        return options.only in row and name in scenarios.ONLY.get(kind, {name})
 
     run = Run(found, missing, no_namespaces)
     with contextlib.nullcontext() if no_namespaces else netns.Namespaces() as namespaces:
         for i, one in enumerate(everyone):
             for other in everyone[i:] if options.among else peers:
                 if one != "pyrsia" or other != "pyrsia":
-                    run.pair(one, other, namespaces, wanted)
+                    run.pair(one, other, namespaces, wanted, options.column)
                     if one != other:
-                        run.pair(other, one, namespaces, wanted)
+                        run.pair(other, one, namespaces, wanted, options.column)
             if not options.among:
                 break
-        if "rust-050" in peers and wanted("bootstrap", "rust-050"):
+        if "rust-050" in peers and not options.column and wanted("bootstrap", "bootstrap", "rust-050"):
             boot = pathlib.Path(options.boot).resolve()
             program = str(boot) if boot.is_file() and not options.among else None
             bootstrap.rows(run, namespaces, program, options.among)

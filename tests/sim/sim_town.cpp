@@ -253,9 +253,12 @@ std::string Town::problem_of(Resident& resident) {
     return "is connected to no boot server";
   const auto nat = resident.node().host().nat();
   const auto truth = truth_of(resident.machine().addresses().front(), resident.boxes());
+  // Where all boot servers have been contacted, and the NAT lets those in, nothing is certain.
+  const bool is_open_question = nat.reason.find("contacted") != nat.reason.npos &&
+                                truth.may_be_reachable && !resident.boxes().empty();
   const bool is_right = nat.status == Reachability::reachable     ? truth.may_be_reachable
                         : nat.status == Reachability::unreachable ? truth.may_be_unreachable
-                                                                  : false;
+                                                                  : is_open_question;
   if (!is_right)
     return std::string(name(nat.status)) + ", confidence " + std::to_string(nat.confidence) + ": " +
            nat.reason;

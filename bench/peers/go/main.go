@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,23 +30,27 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/autonat"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 const (
-	sinkProtocol  = "/pyrsia-bench/sink/1.0.0"
-	statsProtocol = "/pyrsia-bench/stats/1.0.0"
-	blockBytes    = 256 << 10
-	connecting    = 32
-	unlimited     = 1 << 30
+	sinkProtocol   = "/pyrsia-bench/sink/1.0.0"
+	sourceProtocol = "/pyrsia-bench/source/1.0.0"
+	statsProtocol  = "/pyrsia-bench/stats/1.0.0"
+	blockBytes     = 256 << 10
+	connecting     = 32
+	unlimited      = 1 << 30
 )
 
 type load struct {
 	to      peer.AddrInfo
 	address ma.Multiaddr
 	listen  string
+	isTLS   bool
 	atOnce  int
 	seconds time.Duration
 }
@@ -62,15 +67,26 @@ func check(err error) {
 	}
 }
 
-func newHost(listen string, server bool) host.Host {
-	options := []libp2p.Option{
+// transports: of both security protocols, only the one that is asked for, as each is a row of its own.
+func transports(isTLS bool) []libp2p.Option {
+	security := libp2p.Security(noise.ID, noise.New)
+	if isTLS {
+		security = libp2p.Security(libp2ptls.ID, libp2ptls.New)
+	}
+	return []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Security(noise.ID, noise.New),
+		libp2p.Transport(quic.NewTransport),
+		security,
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
+		libp2p.UDPBlackHoleSuccessCounter(nil),
 	}
+}
+
+func newHost(listen string, isTLS, server bool) host.Host {
+	options := transports(isTLS)
 	if listen == "" {
 		options = append(options, libp2p.NoListenAddrs)
 	} else {
@@ -93,14 +109,32 @@ func sink(s network.Stream) {
 	_, _ = s.Write(binary.LittleEndian.AppendUint64(nil, uint64(count)))
 }
 
+// source writes for as many milliseconds as it is told.
+func source(s network.Stream) {
+	defer s.Close()
+	request := make([]byte, 8)
+	must(io.ReadFull(s, request))
+	end := time.Now().Add(time.Duration(binary.LittleEndian.Uint64(request)) * time.Millisecond)
+	for block := make([]byte, blockBytes); ; {
+		if _, err := s.Write(block); err != nil {
+			_ = s.Reset()
+			return
+		}
+		if time.Now().After(end) {
+			return
+		}
+	}
+}
+
 func cpuSeconds() float64 {
 	var usage syscall.Rusage
 	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
-func serve(listen string) {
-	h := newHost(listen, true)
+func serve(l load) {
+	h := newHost(l.listen, l.isTLS, true)
+	serveAutonat2(h, l)
 	var identified atomic.Int64
 	sub := must(h.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted)))
 	go func() {
@@ -109,6 +143,7 @@ func serve(listen string) {
 		}
 	}()
 	h.SetStreamHandler(sinkProtocol, sink)
+	h.SetStreamHandler(sourceProtocol, source)
 	h.SetStreamHandler(statsProtocol, func(s network.Stream) {
 		defer s.Close()
 		cpu := cpuSeconds()
@@ -132,10 +167,10 @@ func statsOf(h host.Host, server peer.ID) (out stats) {
 	return out
 }
 
-func hosts(count int, listen string) []host.Host {
+func hosts(count int, l load) []host.Host {
 	out := make([]host.Host, count)
 	for i := range out {
-		out[i] = newHost(listen, false)
+		out[i] = newHost(l.listen, l.isTLS, false)
 	}
 	return out
 }
@@ -160,7 +195,7 @@ func each(list []host.Host, atOnce int, f func(host.Host)) {
 
 func throughput(l load) {
 	ctx := context.Background()
-	h := newHost("", false)
+	h := newHost("", l.isTLS, false)
 	check(h.Connect(ctx, l.to))
 	block := make([]byte, blockBytes)
 	var bytes atomic.Uint64
@@ -181,12 +216,52 @@ func throughput(l load) {
 	fmt.Printf("result gbps=%.3f\n", float64(bytes.Load())*8/time.Since(begin).Seconds()/1e9)
 }
 
+func download(l load) {
+	ctx := context.Background()
+	h := newHost("", l.isTLS, false)
+	check(h.Connect(ctx, l.to))
+	request := binary.LittleEndian.AppendUint64(nil, uint64(l.seconds.Milliseconds()))
+	var bytes atomic.Uint64
+	begin := time.Now()
+	var all sync.WaitGroup
+	for range l.atOnce {
+		all.Go(func() {
+			s := must(h.NewStream(ctx, l.to.ID, sourceProtocol))
+			must(s.Write(request))
+			check(s.CloseWrite())
+			count := must(io.CopyBuffer(struct{ io.Writer }{io.Discard}, s, make([]byte, blockBytes)))
+			bytes.Add(uint64(count))
+			_ = s.Close()
+		})
+	}
+	all.Wait()
+	fmt.Printf("result gbps=%.3f\n", float64(bytes.Load())*8/time.Since(begin).Seconds()/1e9)
+}
+
+// firstByte is the time from the start of a dial to the first byte of an answer on a stream, once for each peer.
+func firstByte(l load) {
+	ctx := context.Background()
+	times := []float64{}
+	for _, h := range hosts(l.atOnce, load{isTLS: l.isTLS}) {
+		begin := time.Now()
+		check(h.Connect(ctx, l.to))
+		s := must(h.NewStream(ctx, l.to.ID, sourceProtocol))
+		must(s.Write(binary.LittleEndian.AppendUint64(nil, 1)))
+		must(io.ReadFull(s, make([]byte, 1)))
+		times = append(times, float64(time.Since(begin).Microseconds())/1000)
+		_ = s.Reset()
+		_ = h.Close()
+	}
+	slices.Sort(times)
+	fmt.Printf("result ms=%.2f least=%.2f most=%.2f\n", times[len(times)/2], times[0], times[len(times)-1])
+}
+
 // setup counts connections; Connect returns once identify has told who is there.
 func setup(l load) {
 	ctx := context.Background()
-	asking := newHost("", false)
+	asking := newHost("", l.isTLS, false)
 	check(asking.Connect(ctx, l.to))
-	list := hosts(l.atOnce, "")
+	list := hosts(l.atOnce, l)
 	before := statsOf(asking, l.to.ID)
 	var done atomic.Int64
 	begin := time.Now()
@@ -205,9 +280,9 @@ func setup(l load) {
 
 func idle(l load) {
 	ctx := context.Background()
-	asking := newHost("", false)
+	asking := newHost("", l.isTLS, false)
 	check(asking.Connect(ctx, l.to))
-	list := hosts(l.atOnce, "")
+	list := hosts(l.atOnce, l)
 	before := statsOf(asking, l.to.ID)
 	each(list, connecting, func(h host.Host) { check(h.Connect(ctx, l.to)) })
 	time.Sleep(time.Second)
@@ -222,7 +297,7 @@ func idle(l load) {
 
 func autonatRequests(l load) {
 	ctx := context.Background()
-	list := hosts(l.atOnce, l.listen)
+	list := hosts(l.atOnce, l)
 	each(list, connecting, func(h host.Host) { check(h.Connect(ctx, l.to)) })
 	var reached, refused atomic.Int64
 	begin := time.Now()
@@ -295,25 +370,32 @@ func main() {
 	to := flags.String("to", "", "")
 	atOnce := flags.Int("at-once", 1, "")
 	seconds := flags.Float64("seconds", 5, "")
+	security := flags.String("security", "noise", "")
 	check(flags.Parse(os.Args[2:]))
-	l := load{listen: *listen, atOnce: *atOnce, seconds: time.Duration(*seconds * float64(time.Second))}
+	l := load{listen: *listen, isTLS: *security == "tls", atOnce: *atOnce, seconds: time.Duration(*seconds * float64(time.Second))}
 	if *to != "" {
 		l.to = *must(peer.AddrInfoFromString(*to))
 		l.address = l.to.Addrs[0]
 	}
 	switch os.Args[1] {
 	case "server":
-		serve(*listen)
+		serve(l)
 	case "handshake-server":
 		serveHandshakes(*listen)
 	case "throughput":
 		throughput(l)
+	case "download":
+		download(l)
+	case "first-byte":
+		firstByte(l)
 	case "setup":
 		setup(l)
 	case "idle":
 		idle(l)
 	case "autonat":
 		autonatRequests(l)
+	case "autonat2":
+		autonat2Requests(l)
 	case "handshake":
 		handshakes(l)
 	default:

@@ -1,14 +1,24 @@
-// The workloads of bench/README.md for js-libp2p, both sides. Without AutoNAT: its server never
+// The workloads of bench/README.md for js-libp2p, both sides. Without AutoNAT v1: its server never
 // answers (tests/interop/README.md). Run with --expose-gc.
 import { readFileSync } from 'node:fs'
 import { createLibp2p } from 'libp2p'
 import { tcp } from '@libp2p/tcp'
 import { noise } from '@chainsafe/libp2p-noise'
+import { quic } from '@chainsafe/libp2p-quic'
+import { tls } from '@libp2p/tls'
+import { autoNATv2 } from '@libp2p/autonat-v2'
+import { pbStream } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import { identify } from '@libp2p/identify'
 import { CODE_P2P, multiaddr } from '@multiformats/multiaddr'
 
+// The library has no call "probe once", so its codec is used, which it does not export by name.
+const { Message } = await import(new URL('./node_modules/@libp2p/autonat-v2/dist/src/pb/index.js', import.meta.url))
+
 const kSink = '/pyrsia-bench/sink/1.0.0'
+const kSource = '/pyrsia-bench/source/1.0.0'
+const kDialRequest = '/libp2p/autonat/2/dial-request'
+const kNonceWait = 5
 const kStats = '/pyrsia-bench/stats/1.0.0'
 const kBlockBytes = 64 * 1024
 const kMaxUnsentBytes = 1024 * 1024
@@ -19,10 +29,17 @@ const kMany = { maxInboundStreams: 1e6, maxOutboundStreams: 1e6 }
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 const now = () => performance.now() / 1000
 
-const makeNode = listen => createLibp2p({
+const flags = { atOnce: 1, seconds: 5, security: 'noise' }
+const [what, ...rest] = process.argv.slice(2)
+for (let i = 0; i < rest.length; i += 2) {
+  const name = rest[i].slice(2).replace(/-(.)/g, (_, letter) => letter.toUpperCase())
+  flags[name] = ['atOnce', 'seconds'].includes(name) ? Number(rest[i + 1]) : rest[i + 1]
+}
+
+const makeNode = (listen, services = {}) => createLibp2p({
   addresses: { listen },
-  transports: [tcp()],
-  connectionEncrypters: [noise()],
+  transports: [tcp(), quic()],
+  connectionEncrypters: [flags.security === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   connectionGater: { denyDialMultiaddr: async () => false },
   connectionManager: {
@@ -34,7 +51,7 @@ const makeNode = listen => createLibp2p({
     reconnectRetries: 0
   },
   connectionMonitor: { enabled: false },
-  services: { identify: identify(kMany) }
+  services: { identify: identify(kMany), ...services }
 })
 
 const chunks = data => data instanceof Uint8Array ? [data] : [...data]
@@ -69,11 +86,40 @@ const cpuSeconds = () => {
   return (usage.user + usage.system) / 1e6
 }
 
+// Writes for as many milliseconds as it is told.
+async function source (stream) {
+  const request = await new Promise((resolve, reject) => {
+    const parts = []
+    stream.addEventListener('message', e => {
+      parts.push(...chunks(e.data))
+      if (Buffer.concat(parts).length >= 8) resolve(Buffer.concat(parts))
+    })
+    stream.addEventListener('close', e => reject(e.error ?? new Error('closed')))
+  })
+  const end = now() + Number(request.readBigUInt64LE()) / 1000
+  const block = new Uint8Array(kBlockBytes)
+  do {
+    await write(stream, block)
+  } while (now() < end)
+  await stream.close()
+}
+
+async function write (stream, block) {
+  if (!stream.send(block)) await stream.onDrain()
+  // send() may go on saying yes while nothing leaves: only a turn of the event loop helps then.
+  while (stream.writeBufferLength > kMaxUnsentBytes) await new Promise(resolve => setImmediate(resolve))
+}
+
+// Client and server: it has no client without a server.
+const autonat2 = () => ({ autonat2: autoNATv2({ maxInboundStreams: 1e6, maxOutboundStreams: 1e6 }) })
+
 async function serve (flags) {
-  const node = await makeNode([flags.listen])
+  const node = await makeNode([flags.listen], autonat2())
+  node.services.autonat2.client.verifyExternalAddresses = async () => {} // It would probe every client.
   let identified = 0
   node.addEventListener('peer:identify', () => { identified++ })
   await node.handle(kSink, stream => { sink(stream).catch(e => stream.abort(e)) }, kMany)
+  await node.handle(kSource, stream => { source(stream).catch(e => stream.abort(e)) }, kMany)
   await node.handle(kStats, async stream => {
     const cpu = cpuSeconds()
     for (let i = 0; i < 4; i++) { globalThis.gc(); await sleep(100) }
@@ -118,15 +164,85 @@ async function throughput (flags, to) {
     const stream = await connection.newStream(kSink, kMany)
     const answer = readBytes(stream)
     while (now() - begin < flags.seconds) {
-      if (!stream.send(block)) await stream.onDrain()
-      // send() may go on saying yes while nothing leaves: only a turn of the event loop helps then.
-      while (stream.writeBufferLength > kMaxUnsentBytes) await new Promise(resolve => setImmediate(resolve))
+      await write(stream, block)
     }
     await stream.close()
     return Number((await answer).readBigUInt64LE())
   }))
   const bytes = counts.reduce((a, b) => a + b)
   console.log(`result gbps=${(bytes * 8 / (now() - begin) / 1e9).toFixed(3)}`)
+}
+
+const request = milliseconds => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(BigInt(Math.round(milliseconds)))
+  return bytes
+}
+
+async function download (flags, to) {
+  const connection = await connect(await makeNode([]), to)
+  const begin = now()
+  let bytes = 0
+  await Promise.all(Array.from({ length: flags.atOnce }, async () => {
+    const stream = await connection.newStream(kSource, kMany)
+    const end = readAll(stream, part => { bytes += part.length })
+    stream.send(request(flags.seconds * 1000))
+    await stream.close()
+    await end
+  }))
+  console.log(`result gbps=${(bytes * 8 / (now() - begin) / 1e9).toFixed(3)}`)
+}
+
+// The time from the start of a dial to the first byte of an answer on a stream, once for each peer.
+async function firstByte (flags, to) {
+  const times = []
+  for (const node of await makeNodes(flags.atOnce)) {
+    const begin = now()
+    const connection = await node.dial(to)
+    const stream = await connection.newStream(kSource, kMany)
+    const first = new Promise(resolve => stream.addEventListener('message', resolve, { once: true }))
+    stream.send(request(1))
+    await first
+    times.push((now() - begin) * 1000)
+    stream.abort(new Error('the first byte is enough'))
+  }
+  times.sort((a, b) => a - b)
+  console.log(`result ms=${times[times.length >> 1].toFixed(2)} least=${times[0].toFixed(2)} most=${times.at(-1).toFixed(2)}`)
+}
+
+// The library's own handler takes the dial-back, which it knows by its nonce.
+async function isReached (connection, nonces, address) {
+  const nonce = crypto.getRandomValues(new BigUint64Array(1))[0]
+  nonces.add(nonce)
+  const stream = await connection.newStream(kDialRequest, kMany)
+  const messages = pbStream(stream).pb(Message)
+  await messages.write({ dialRequest: { addrs: [address.bytes], nonce } })
+  const { dialResponse } = await messages.read()
+  await stream.close()
+  const end = now() + kNonceWait
+  while (dialResponse?.dialStatus === 'OK' && nonces.has(nonce) && now() < end) await sleep(1)
+  return dialResponse?.status === 'OK' && dialResponse.dialStatus === 'OK' && !nonces.has(nonce)
+}
+
+async function autonat2Requests (flags, to) {
+  const clients = []
+  for (let i = 0; i < flags.atOnce; i++) {
+    const node = await makeNode([flags.listen], autonat2())
+    const { client } = node.services.autonat2
+    client.verifyExternalAddresses = async () => {}
+    const address = node.components.transportManager.getAddrs()[0].decapsulateCode(CODE_P2P)
+    clients.push({ connection: await connect(node, to), nonces: client.nonces, address })
+  }
+  let reached = 0
+  let refused = 0
+  const begin = now()
+  await Promise.all(clients.map(async ({ connection, nonces, address }) => {
+    while (now() - begin < flags.seconds) {
+      if (await isReached(connection, nonces, address).catch(() => false)) reached++
+      else refused++
+    }
+  }))
+  console.log(`result per_second=${(reached / (now() - begin)).toFixed(1)} refused=${refused}`)
 }
 
 async function setup (flags, to) {
@@ -167,13 +283,7 @@ async function idle (flags, to) {
     `identified=${full.identified - before.identified}`)
 }
 
-const flags = { atOnce: 1, seconds: 5 }
-const [what, ...rest] = process.argv.slice(2)
-for (let i = 0; i < rest.length; i += 2) {
-  const name = rest[i].slice(2).replace(/-(.)/g, (_, letter) => letter.toUpperCase())
-  flags[name] = ['atOnce', 'seconds'].includes(name) ? Number(rest[i + 1]) : rest[i + 1]
-}
-const workloads = { throughput, setup, idle }
+const workloads = { throughput, download, 'first-byte': firstByte, setup, idle, autonat2: autonat2Requests }
 if (what === 'server') {
   await serve(flags)
 } else if (workloads[what] != null) {

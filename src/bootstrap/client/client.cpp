@@ -1,5 +1,6 @@
 #include "bootstrap/client/client.hpp"
 
+#include "base/in_words.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -28,7 +29,7 @@ std::string failure_text(const Error& error, const std::string& detail, Duration
   if (error == Errc::unreachable) return "the host cannot be reached";
   if (error == Errc::limit_reached) return "too many redirects";
   if (error == Errc::closed) return "the server closed the connection before it answered";
-  return detail.empty() ? error.message() : detail;
+  return detail.empty() ? std::string(in_words(error)) : detail;
 }
 
 std::string count_text(std::size_t count, std::string_view what) {
@@ -199,6 +200,22 @@ Task<std::vector<BootPeer>> Client::cached() {
     co_return Errc::not_found;
   }
   co_return peers;
+}
+
+void Client::confirm(const PeerId& peer, const Multiaddr& address) {
+  const auto entry = address.with_peer(peer);
+  const auto has_it = [&](const std::vector<Multiaddr>& list) {
+    return std::ranges::find(list, entry) != list.end();
+  };
+  bool is_news = false;
+  for (auto& source : sources_) {
+    if (!source.good) continue;
+    auto& document = source.good->document;
+    if (!has_it(document.peer_addrs) || has_it(document.confirmed)) continue;
+    document.confirmed.push_back(entry);
+    is_news = true;
+  }
+  if (is_news && config_.cache_file) savers_.spawn(save());
 }
 
 Task<> Client::save() {

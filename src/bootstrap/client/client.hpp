@@ -60,6 +60,10 @@ class Client {
   /// Errors: `Errc::not_found`: no cache, or a bad or expired one (logged).
   Task<std::vector<BootPeer>> cached();
 
+  /// A connection to `peer` at `address` (without /p2p) has come about: the cache tells it to the
+  /// next start, which then tries first what worked last.
+  void confirm(const PeerId& peer, const Multiaddr& address);
+
   /// How long to wait before the next round: doubles at each call from min_delay to max_delay,
   /// drawn from the upper half, so that nodes that lost one server do not come back in step.
   Duration next_delay();

@@ -275,6 +275,29 @@ TEST_F(BootstrapClient, AnswersOutliveTheProcess) {
   EXPECT_TRUE(std::get<0>(world_.run(after.stop())));
 }
 
+TEST_F(BootstrapClient, TheCacheRemembersWhatWorked) {
+  config_.cache_file = directory_ / "cache.json";
+  env_.pages[kUrl].body =
+      document({entry("/ip4/8.8.8.8/tcp/1", id(1)), entry("/ip4/9.9.9.9/tcp/1", id(2))});
+  auto before = client();
+  ASSERT_TRUE(std::get<0>(world_.run(before.fetch())));
+
+  before.confirm(id(2), *Multiaddr::parse("/ip4/9.9.9.9/tcp/1"));
+  before.confirm(id(2), *Multiaddr::parse("/ip4/9.9.9.9/tcp/2"));  // Not of the document.
+
+  ASSERT_TRUE(std::get<0>(world_.run(before.stop())));
+  auto after = client();
+  auto [cached] = world_.run(after.cached());
+  ASSERT_TRUE(cached);
+  EXPECT_EQ(cached->front().peer, id(2));
+  EXPECT_EQ(cached->front().addresses.size(), 1U);
+  // A new document is taken in the order of its server, which spreads its clients by it.
+  auto [fetched] = world_.run(after.fetch());
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->front().peer, id(1));
+  EXPECT_TRUE(std::get<0>(world_.run(after.stop())));
+}
+
 TEST_F(BootstrapClient, DamagedCacheIsAsNone) {
   config_.cache_file = directory_ / "cache.json";
   auto asking = client();

@@ -1,5 +1,6 @@
 #include "bootstrap/directory/directory.hpp"
 
+#include "base/in_words.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -94,7 +95,7 @@ Task<> Directory::check(std::size_t index) {
   } else if (response) {
     why = "HTTP status " + std::to_string(response->status);
   } else if (why.empty()) {
-    why = std::string(response.error().message());
+    why = in_words(response.error());
   }
   if (entries) {
     log_change(index, members_.succeeded(index, *std::move(entries)), "");

@@ -23,7 +23,8 @@ struct StatusDocument {
   std::uint64_t peers_count = 0;      ///< Distinct peers connected to the server.
   std::optional<PeerId> peer_id;      ///< The server's own; none if it is absent or not an id.
   std::vector<Multiaddr> peer_addrs;  ///< Each ends in exactly one /p2p.
-  /// Those of `peer_addrs` that a dial-back has confirmed. Our own field, absent if empty.
+  /// Those of `peer_addrs` that are known to work: by the server's word, or, in our cache, because
+  /// we have connected there. Our own field, absent if empty.
   std::vector<Multiaddr> confirmed;
 
   bool operator==(const StatusDocument&) const = default;

@@ -1,5 +1,6 @@
 #include "protocols/autonat/client.hpp"
 
+#include "base/in_words.hpp"
 #include "protocols/autonat/exchange.hpp"
 #include "runtime/timeout.hpp"
 
@@ -16,7 +17,7 @@ std::string failure_text(Error error) {
     return "connection closed: the server ended the stream without an answer";
   if (error == Errc::malformed || error == Errc::too_large || error == Errc::protocol_violation)
     return "malformed answer from the server";
-  return "dial failure: " + error.message();
+  return "dial failure: " + std::string(in_words(error));
 }
 
 /// True if a server that was asked for `asked` may honestly answer `address`: it replaces the IP.
@@ -76,6 +77,10 @@ void Client::probe_at(TimePoint at) {
   woken_.notify();
 }
 
+void Client::set_paused(bool is_paused) {
+  if (std::exchange(is_paused_, is_paused) != is_paused) woken_.notify();
+}
+
 bool Client::is_probing(const PeerId& peer) const {
   const auto at = servers_.find(peer);
   return at != servers_.end() && at->second.is_probing;
@@ -92,7 +97,7 @@ Task<> Client::run() {
 }
 
 void Client::first_probes() {
-  if (first_probes_left_ == 0) return;
+  if (first_probes_left_ == 0 || is_paused_) return;
   const auto asked = usable_addresses();
   if (asked.empty()) return;
   for (const auto& peer : eligible_servers(true)) {
@@ -107,6 +112,7 @@ void Client::first_probes() {
 void Client::tick() {
   next_probe_at_ = env_.now() + config_.retry_interval;
   forget_strangers();
+  if (is_paused_) return;
   const auto asked = usable_addresses();
   if (asked.empty()) {
     metrics_.no_address.add();

@@ -62,6 +62,8 @@ class Client {
   void reconsider();
   /// When the next probe is due: set by whoever judges the answers. Holds for one probe.
   void probe_at(TimePoint at);
+  /// While paused it asks nobody of its own accord: where something better does.
+  void set_paused(bool is_paused);
   /// True while a probe of ours is at this peer: connections from it may be its dial-backs.
   bool is_probing(const PeerId& peer) const;
 
@@ -111,6 +113,7 @@ class Client {
   std::map<PeerId, Server> servers_;
   TimePoint next_probe_at_{};
   std::size_t first_probes_left_;
+  bool is_paused_ = false;
   Event woken_;
   TaskGroup tasks_;
 };

@@ -113,10 +113,10 @@ std::variant<Server::Accepted, DialResponse> Server::decide(const swarm::Connect
   const auto observed = observed_ip(client);
   const auto counted_ip = observed.value_or(IpAddress::v4_loopback());  // Which is not counted.
   switch (throttle_.check(client.peer, counted_ip, env_.now())) {
-    case Throttle::Verdict::allowed: break;
-    case Throttle::Verdict::too_many: return refusal("too many total dials");
-    case Throttle::Verdict::too_many_of_peer: return refusal("too many dials for peer");
-    case Throttle::Verdict::too_many_of_ip: return refusal("too many dials for ip address");
+    case swarm::Throttle::Verdict::allowed: break;
+    case swarm::Throttle::Verdict::too_many: return refusal("too many total dials");
+    case swarm::Throttle::Verdict::too_many_of_peer: return refusal("too many dials for peer");
+    case swarm::Throttle::Verdict::too_many_of_ip: return refusal("too many dials for ip address");
   }
   if (!observed) return refusal("refusing to dial peer with blocked observed address");
   auto addresses =

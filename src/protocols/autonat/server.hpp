@@ -3,8 +3,8 @@
 #pragma once
 
 #include "protocols/autonat/probe.hpp"
-#include "protocols/autonat/throttle.hpp"
 #include "swarm/swarm.hpp"
+#include "swarm/throttle.hpp"
 
 #include <pyrsia/log.hpp>
 #include <pyrsia/metrics.hpp>
@@ -23,8 +23,8 @@ struct ServerConfig {
   Duration request_timeout = std::chrono::seconds(10);  ///< To receive a request.
   Duration answer_timeout = std::chrono::seconds(5);    ///< To hand over the answer.
   /// The original's window, and one that bounds what it would add up to. Empty: no limit.
-  std::vector<ThrottleWindow> throttle = {{std::chrono::seconds(1), 30, 3, 6},
-                                          {std::chrono::minutes(1), 600, 30, 60}};
+  std::vector<swarm::ThrottleWindow> throttle = {{std::chrono::seconds(1), 30, 3, 6},
+                                                 {std::chrono::minutes(1), 600, 30, 60}};
   /// Addresses being dialed at once, of all requests. Fewer than the swarm's max_dials, so that
   /// the node's own dials have room beside them.
   std::size_t max_dials = 128;
@@ -78,7 +78,7 @@ class Server {
   Observer& observer_;
   Logger log_;
   ServerMetrics metrics_;
-  Throttle throttle_;
+  swarm::Throttle throttle_;
   std::unordered_set<PeerId> ongoing_;
   std::size_t dial_count_ = 0;  ///< Addresses of the requests in `ongoing_`.
 };

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "crypto/aead.hpp"
-#include "secure/buffer_pool.hpp"
 #include "secure/channel.hpp"
+#include "secure/sealed_input.hpp"
 
 #include <pyrsia/stream.hpp>
 
@@ -30,17 +30,13 @@ class NoiseChannel final : public Channel {
 
   /// The next frame in the buffer, opened; empty if it is not complete.
   Result<BytesView> open_next();
-  Task<> read_more();
 
   std::unique_ptr<Stream> stream_;
   crypto::AeadKey sending_key_;
   crypto::AeadKey receiving_key_;
   std::uint64_t sent_frames_ = 0;
   std::uint64_t received_frames_ = 0;
-  PooledBuffer in_;  ///< Sealed bytes from in_begin_ to in_end_.
-  std::size_t in_begin_ = 0;
-  std::size_t in_end_ = 0;
-  Bytes kept_;  ///< The begin of a frame whose rest is waited for without a large buffer.
+  SealedInput in_;
 };
 
 }  // namespace pyrsia::secure::noise

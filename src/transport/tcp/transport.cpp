@@ -1,12 +1,15 @@
 #include "transport/tcp/transport.hpp"
 
+#include "runtime/event.hpp"
 #include "transport/muxer_negotiation.hpp"
 #include "transport/tcp/source.hpp"
-#include "wire/buffered_stream.hpp"
+#include "transport/ws/stream.hpp"
+#include "transport/ws/target.hpp"
 #include "wire/multistream.hpp"
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 
 namespace pyrsia::transport::tcp {
 namespace {
@@ -16,79 +19,179 @@ Multiaddr address_of(const Endpoint& endpoint) {
   return Multiaddr::tcp(plain);
 }
 
-/// The security protocols that we speak, best first.
-const std::vector<std::string>& securities() {
-  static const std::vector<std::string> names(1, std::string(secure::noise::kProtocol));
-  return names;
+/// Of a GET request; multistream-select begins with 0x13.
+constexpr std::uint8_t kFirstOfHttp = 'G';
+
+bool is_bare_websocket(const Multiaddr& address) {
+  return address.is_websocket() && !address.is_secure_websocket();
 }
 
-bool is_security(std::string_view name) {
-  return std::ranges::find(securities(), name) != securities().end();
-}
+/// Peers whose security protocol is remembered. Our choice; any of them may be forgotten.
+constexpr std::size_t kMaxRemembered = 1024;
+
+const Multiaddr kWebSocket = *Multiaddr::parse("/ws");
+const std::vector<std::string> kMuxers{std::string(mux::yamux::kProtocol)};
 
 }  // namespace
 
 /// A connection that was accepted; its handshakes are still to come.
 class Transport::Accepted final : public Incoming {
  public:
-  Accepted(Transport& transport, std::unique_ptr<TcpSocket> socket)
-      : transport_(transport), remote_(address_of(socket->remote())), socket_(std::move(socket)) {}
+  Accepted(Transport& transport, Link link, Kinds kinds)
+      : transport_(transport), link_(std::move(link)), kinds_(kinds) {}
 
-  Multiaddr remote() const override { return remote_; }
+  Multiaddr remote() const override { return link_.remote; }
   Task<Connection> upgrade() override {
-    return transport_.upgrade(std::move(socket_), Role::responder, std::nullopt);
+    return transport_.accept_upgrade(std::move(link_), kinds_);
   }
 
  private:
   Transport& transport_;
-  Multiaddr remote_;
-  std::unique_ptr<TcpSocket> socket_;
+  Link link_;
+  Kinds kinds_;
 };
 
+/// A listener that owns its socket.
 class Transport::Accepting final : public Listener {
  public:
-  Accepting(Transport& transport, std::unique_ptr<TcpListener> listener)
-      : transport_(transport), listener_(std::move(listener)) {
-    transport_.listeners_.push_back(listener_.get());
+  Accepting(Transport& transport, std::unique_ptr<TcpListener> listener, bool is_websocket)
+      : transport_(transport),
+        listener_(std::move(listener)),
+        is_websocket_(is_websocket),
+        kinds_{!is_websocket, is_websocket} {
+    transport_.listeners_.push_back(this);
   }
   ~Accepting() override { close(); }
 
   Task<std::unique_ptr<Incoming>> accept() override {
     PYRSIA_CO_TRY(auto socket, co_await listener_->accept());
-    std::unique_ptr<Incoming> accepted = std::make_unique<Accepted>(transport_, std::move(socket));
+    auto link = transport_.link_of(std::move(socket), Role::responder);
+    std::unique_ptr<Incoming> accepted =
+        std::make_unique<Accepted>(transport_, std::move(link), kinds_);
     co_return accepted;
   }
-  Multiaddr address() const override { return address_of(listener_->local()); }
-  void close() noexcept override {
-    std::erase(transport_.listeners_, listener_.get());
-    listener_->close();
+  Multiaddr address() const override { return address_as(is_websocket_); }
+  void close() noexcept override;
+
+  Endpoint local() const { return listener_->local(); }
+  Multiaddr address_as(bool is_websocket) const {
+    return is_websocket ? address_of(local()) + kWebSocket : address_of(local());
+  }
+  bool takes(bool is_websocket) const { return is_websocket ? kinds_.websocket : kinds_.plain; }
+  void share_with(Sharing* sharer) {
+    sharer_ = sharer;
+    kinds_ = {true, true};
+  }
+  void end_sharing() {
+    sharer_ = nullptr;
+    kinds_ = {!is_websocket_, is_websocket_};
   }
 
  private:
   Transport& transport_;
   std::unique_ptr<TcpListener> listener_;
+  const bool is_websocket_;
+  Kinds kinds_;
+  Sharing* sharer_ = nullptr;
 };
 
-Transport::Transport(Env& env, const KeyPair& key, const mux::yamux::Config& yamux)
+/// The second listener at an endpoint: what is meant for it comes in through the first.
+class Transport::Sharing final : public Listener {
+ public:
+  Sharing(Env& env, Accepting& owner, bool is_websocket)
+      : owner_(&owner), address_(owner.address_as(is_websocket)), closed_(env.executor()) {
+    owner.share_with(this);
+  }
+  ~Sharing() override { close(); }
+
+  Task<std::unique_ptr<Incoming>> accept() override {
+    while (owner_ != nullptr) PYRSIA_CO_TRY(co_await closed_.wait());
+    co_return Errc::closed;
+  }
+  Multiaddr address() const override { return address_; }
+  void close() noexcept override {
+    if (owner_ != nullptr) owner_->end_sharing();
+    owner_ended();
+  }
+  void owner_ended() noexcept {
+    owner_ = nullptr;
+    closed_.notify();
+  }
+
+ private:
+  Accepting* owner_;
+  Multiaddr address_;
+  Event closed_;
+};
+
+void Transport::Accepting::close() noexcept {
+  if (sharer_ != nullptr) sharer_->owner_ended();
+  sharer_ = nullptr;
+  std::erase(transport_.listeners_, this);
+  listener_->close();
+}
+
+Transport::Transport(Env& env, const KeyPair& key, const Config& config)
     : env_(env),
       local_peer_(key.peer_id()),
-      yamux_(yamux),
-      identity_(env, key, {std::string(mux::yamux::kProtocol)}) {}
+      config_(config),
+      noise_(env, key, kMuxers),
+      tls_(key, kMuxers) {
+  assert(!config_.securities.empty());
+}
 
 Transport::~Transport() {
   assert(listeners_.empty());
 }
 
 bool Transport::can_dial(const Multiaddr& address) const {
-  if (!address.is_plain_tcp()) return false;
+  if (!address.is_plain_tcp() && !is_bare_websocket(address)) return false;
   const auto endpoint = address.endpoint();
   return endpoint && endpoint->port != 0 && !endpoint->ip.is_unspecified();
 }
 
 Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions options) {
   if (peer == local_peer_ || !can_dial(address)) co_return Errc::invalid_argument;
+  // One proposal needs no answer to wait for. That it may be refused costs a second dial, once.
+  const auto securities = securities_for(peer);
+  for (std::size_t i = 0;; ++i) {
+    auto connection = co_await dial_once(address, options, securities[i], peer);
+    const bool is_refused = !connection && connection.error() == Errc::not_supported;
+    if (!is_refused || i + 1 == securities.size()) {
+      if (connection && i > 0) remember(peer, securities[i]);
+      co_return std::move(connection);
+    }
+    metrics_.refused_securities.add();
+  }
+}
+
+Task<Connection> Transport::dial_once(const Multiaddr& address, DialOptions options,
+                                      std::string security, const PeerId& peer) {
+  if (address.is_websocket()) options.use_new_port = true;
   PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
-  co_return co_await upgrade(std::move(socket), Role::initiator, std::move(peer));
+  if (options.on_connected) options.on_connected();
+  auto link = link_of(std::move(socket), Role::initiator);
+  if (address.is_websocket()) {
+    PYRSIA_CO_TRY(link, co_await open_websocket(std::move(link), address.without_peer()));
+  }
+  std::vector<std::string> proposal(1, std::move(security));
+  std::optional<PeerId> expected(peer);
+  co_return co_await upgrade(std::move(link), Role::initiator, std::move(proposal),
+                             std::move(expected));
+}
+
+std::vector<std::string> Transport::securities_for(const PeerId& peer) const {
+  auto securities = config_.securities;
+  if (const auto known = securities_of_.find(peer); known != securities_of_.end()) {
+    const auto at = std::ranges::find(securities, known->second);
+    std::rotate(securities.begin(), at, at + 1);
+  }
+  return securities;
+}
+
+void Transport::remember(const PeerId& peer, const std::string& security) {
+  if (securities_of_.size() >= kMaxRemembered) securities_of_.erase(securities_of_.begin());
+  securities_of_.insert_or_assign(peer, security);
 }
 
 Task<std::unique_ptr<TcpSocket>> Transport::connect(Endpoint remote, DialOptions options) {
@@ -122,6 +225,7 @@ std::optional<Endpoint> Transport::source_for(const Endpoint& remote) {
   std::vector<Endpoint> endpoints;
   bool is_any_specific = false;
   for (const auto* listener : listeners_) {
+    if (!listener->takes(false)) continue;
     endpoints.push_back(listener->local());
     is_any_specific = is_any_specific || !endpoints.back().ip.is_unspecified();
   }
@@ -132,7 +236,7 @@ std::optional<Endpoint> Transport::source_for(const Endpoint& remote) {
 }
 
 bool Transport::is_listen_port(const Endpoint& local) const {
-  return std::ranges::any_of(listeners_, [&](const TcpListener* listener) {
+  return std::ranges::any_of(listeners_, [&](const Accepting* listener) {
     const auto own = listener->local();
     return own.port == local.port && own.ip.is_v6() == local.ip.is_v6() &&
            (own.ip.is_unspecified() || own.ip == local.ip);
@@ -140,37 +244,92 @@ bool Transport::is_listen_port(const Endpoint& local) const {
 }
 
 bool Transport::can_listen(const Multiaddr& address) const {
-  return address.is_plain_tcp() && address.endpoint();
+  if (!address.endpoint()) return false;
+  return address.is_plain_tcp() ||
+         (is_bare_websocket(address) && !address.has(Protocol::http_path));
 }
 
 Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
   if (!can_listen(address)) return Errc::invalid_argument;
-  PYRSIA_TRY(auto listener, env_.tcp_listen(*address.endpoint(), TcpListenOptions()));
-  return std::unique_ptr<Listener>(std::make_unique<Accepting>(*this, std::move(listener)));
+  const auto endpoint = *address.endpoint();
+  const bool is_websocket = address.is_websocket();
+  const auto known = std::ranges::find(listeners_, endpoint, &Accepting::local);
+  if (known != listeners_.end()) {
+    if ((*known)->takes(is_websocket)) return Errc::address_in_use;
+    return std::unique_ptr<Listener>(std::make_unique<Sharing>(env_, **known, is_websocket));
+  }
+  PYRSIA_TRY(auto listener, env_.tcp_listen(endpoint, TcpListenOptions()));
+  return std::unique_ptr<Listener>(
+      std::make_unique<Accepting>(*this, std::move(listener), is_websocket));
 }
 
-Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role,
-                                    std::optional<PeerId> expected) {
-  const auto local = address_of(socket->local());
-  const auto remote = address_of(socket->remote());
+Transport::Link Transport::link_of(std::unique_ptr<TcpSocket> socket, Role role) {
+  auto local = address_of(socket->local());
+  auto remote = address_of(socket->remote());
   const bool is_shared = role == Role::responder || is_listen_port(socket->local());
   if (role == Role::initiator)
     (is_shared ? metrics_.dials_from_listen_port : metrics_.dials_from_ephemeral_port).add();
+  auto stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  return {std::move(stream), std::move(local), std::move(remote), is_shared};
+}
 
-  auto buffered = std::make_unique<wire::BufferedStream>(std::move(socket));
-  auto& kept = *buffered;  // The channel's, in the end.
-  std::unique_ptr<Stream> stream = std::move(buffered);
+Task<Transport::Link> Transport::open_websocket(Link link, Multiaddr address) {
+  auto target = ws::target_of(address);
+  PYRSIA_CO_TRY(auto socket, co_await ws::connect(env_, std::move(link.stream),
+                                                  std::move(target.host), std::move(target.path)));
+  link.stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  link.remote = std::move(address);
+  co_return std::move(link);
+}
+
+Task<Transport::Link> Transport::accept_kind(Link link, Kinds kinds) {
+  if (!kinds.websocket) co_return std::move(link);
+  PYRSIA_CO_TRY(const auto bytes, co_await link.stream->peek(0));
+  if (bytes.front() != kFirstOfHttp) {
+    if (!kinds.plain) co_return Errc::not_supported;
+    co_return std::move(link);
+  }
+  PYRSIA_CO_TRY(auto socket, co_await ws::accept(env_, std::move(link.stream)));
+  link.stream = std::make_unique<wire::BufferedStream>(std::move(socket));
+  link.remote = link.remote + kWebSocket;
+  link.local = link.local + kWebSocket;
+  co_return std::move(link);
+}
+
+Task<Connection> Transport::accept_upgrade(Link link, Kinds kinds) {
+  PYRSIA_CO_TRY(link, co_await accept_kind(std::move(link), kinds));
+  auto securities = config_.securities;
+  co_return co_await upgrade(std::move(link), Role::responder, std::move(securities), std::nullopt);
+}
+
+Task<secure::Secured> Transport::secure(std::unique_ptr<Stream> stream, Role role,
+                                        std::string security, std::optional<PeerId> expected) {
+  if (security == secure::tls::kProtocol) {
+    return secure::tls::handshake(env_, std::move(stream), role, tls_, std::move(expected));
+  }
+  return secure::noise::handshake(env_, std::move(stream), role, noise_, std::move(expected));
+}
+
+Task<Connection> Transport::upgrade(Link link, Role role, std::vector<std::string> securities,
+                                    std::optional<PeerId> expected) {
+  auto& kept = *link.stream;  // The channel's, in the end.
+  std::unique_ptr<Stream> stream = std::move(link.stream);
+  auto security = securities.front();
   if (role == Role::initiator) {
-    // One choice needs no answer: the proposal travels with the first handshake message.
-    stream = wire::propose_lazily(std::move(stream), securities().front());
+    // The proposal travels with the first handshake message.
+    stream = wire::propose_lazily(std::move(stream), security);
   } else {
     // Our answer to the proposal leaves with our handshake message, if the peer's is there.
     kept.hold_writes();
-    std::function<bool(std::string_view)> is_ours = is_security;
-    PYRSIA_CO_TRY(co_await wire::answer(*stream, std::move(is_ours), securities()));
+    std::function<bool(std::string_view)> is_ours = [&securities, &kept](std::string_view name) {
+      const bool is_found = std::ranges::find(securities, name) != securities.end();
+      if (!is_found) kept.end_holding();  // A refusal leaves at once: garbage may follow.
+      return is_found;
+    };
+    PYRSIA_CO_TRY(security, co_await wire::answer(*stream, std::move(is_ours), securities));
   }
-  PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(env_, std::move(stream), role,
-                                                                identity_, std::move(expected)));
+  auto handshake = secure(std::move(stream), role, security, std::move(expected));
+  PYRSIA_CO_TRY(auto secured, co_await std::move(handshake));
   if (secured.peer == local_peer_) co_return Errc::wrong_peer;
   PYRSIA_CO_TRY(co_await kept.release_writes());
 
@@ -180,16 +339,12 @@ Task<Connection> Transport::upgrade(std::unique_ptr<TcpSocket> socket, Role role
     if (!agreed) co_return agreed.error();
     secured.channel = *std::move(agreed);
   }
-  auto session =
-      mux::yamux::make_session(env_, std::move(secured.channel), role, yamux_, metrics_.yamux);
-  Connection connection{std::move(session),
-                        std::move(secured.peer_key),
-                        std::move(secured.peer),
-                        local,
-                        remote,
-                        is_shared,
-                        std::string(secure::noise::kProtocol),
-                        muxer};
+  auto session = mux::yamux::make_session(env_, std::move(secured.channel), role, config_.yamux,
+                                          metrics_.yamux);
+  Connection connection{std::move(session),      std::move(secured.peer_key),
+                        std::move(secured.peer), std::move(link.local),
+                        std::move(link.remote),  link.is_shared,
+                        std::move(security),     muxer};
   co_return connection;
 }
 

@@ -40,8 +40,8 @@ class TcpTransport : public testing::Test {
   sim::Network net{world};
   sim::SimHost& host_a = net.add_host({"a", {"1.2.3.4", "2600::1"}, nullptr, 0ms});
   sim::SimHost& host_b = net.add_host({"b", {"5.6.7.8", "2600::2"}, nullptr, 0ms});
-  Transport a{host_a, key(1), mux::yamux::Config()};
-  Transport b{host_b, key(2), mux::yamux::Config()};
+  Transport a{host_a, key(1), Config()};
+  Transport b{host_b, key(2), Config()};
   std::unique_ptr<Listener> listener_b;
 };
 
@@ -119,10 +119,129 @@ TEST_F(TcpTransport, NobodyDialsItself) {
   EXPECT_EQ(dialed.error(), Errc::invalid_argument);
 }
 
-TEST_F(TcpTransport, DialsPlainTcpOnly) {
+Config only(std::string_view security) {
+  Config config;
+  config.securities.assign(1, std::string(security));
+  return config;
+}
+
+Config both(std::string_view first, std::string_view second) {
+  Config config;
+  config.securities = {std::string(first), std::string(second)};
+  return config;
+}
+
+TEST_F(TcpTransport, TlsTakesTheSameRoundTripsAsNoise) {
+  Transport tls(host_a, key(3), only("/tls/1.0.0"));
+  auto [dialed, accepted] = world.run(dial_b(tls, false), accept_one(*listener_b));
+  ASSERT_TRUE(dialed) << dialed.error();
+  ASSERT_TRUE(accepted) << accepted.error();
+  EXPECT_EQ(world.now(), TimePoint(250ms));  // The dialer was ready at 200 ms.
+  EXPECT_EQ(dialed->security, "/tls/1.0.0");
+  EXPECT_EQ(accepted->security, "/tls/1.0.0");
+  EXPECT_EQ(accepted->peer, key(3).peer_id());
+  EXPECT_EQ(dialed->muxer_protocol, "/yamux/1.0.0");
+}
+
+/// Accepts until the listener is closed; counts what came to a good end.
+Task<> accept_all(Listener& listener, std::vector<Connection>& good) {
+  for (;;) {
+    PYRSIA_CO_TRY(auto incoming, co_await listener.accept());
+    auto connection = co_await incoming->upgrade();
+    if (connection) good.push_back(*std::move(connection));
+  }
+}
+
+TEST_F(TcpTransport, ARefusedSecurityIsFollowedByTheNextAndRemembered) {
+  Transport c(host_b, key(4), only("/tls/1.0.0"));
+  auto listener = c.listen(address("/ip4/5.6.7.8/tcp/4002")).value();
+  Transport from(host_a, key(3), both("/noise", "/tls/1.0.0"));
+  std::vector<Connection> good;
+  TaskGroup group(world.env());
+  group.spawn(accept_all(*listener, good));
+  const DialOptions options;
+  for (int i = 0; i < 2; ++i) {
+    auto [dialed] =
+        world.run(from.dial(address("/ip4/5.6.7.8/tcp/4002"), key(4).peer_id(), options));
+    ASSERT_TRUE(dialed) << dialed.error();
+    EXPECT_EQ(dialed->security, "/tls/1.0.0");
+    EXPECT_EQ(from.metrics().refused_securities.value(), 1U);
+  }
+  world.run_for(1s);
+  EXPECT_EQ(good.size(), 2U);
+  group.cancel();
+  auto [joined] = world.run(group.join());
+  EXPECT_TRUE(joined);
+}
+
+TEST_F(TcpTransport, NothingInCommonEndsTheDial) {
+  Transport c(host_b, key(4), only("/tls/1.0.0"));
+  auto listener = c.listen(address("/ip4/5.6.7.8/tcp/4002")).value();
+  Transport from(host_a, key(3), only("/noise"));
+  const DialOptions options;
+  auto [dialed, accepted] =
+      world.run(from.dial(address("/ip4/5.6.7.8/tcp/4002"), key(4).peer_id(), options),
+                accept_one(*listener));
+  EXPECT_FALSE(dialed);
+  EXPECT_FALSE(accepted);
+}
+
+TEST_F(TcpTransport, AWrongPeerEndsTheDialOverTlsToo) {
+  Transport tls(host_a, key(3), only("/tls/1.0.0"));
+  const DialOptions options;
+  auto [dialed, accepted] =
+      world.run(tls.dial(address("/ip4/5.6.7.8/tcp/4001"), key(9).peer_id(), options),
+                accept_one(*listener_b));
+  EXPECT_EQ(dialed.error(), Errc::wrong_peer);
+  EXPECT_EQ(accepted.error(), Errc::refused);
+}
+
+Task<Connection> dial(Transport& from, std::string to, PeerId peer) {
+  const DialOptions options;
+  co_return co_await from.dial(address(to), std::move(peer), options);
+}
+
+TEST_F(TcpTransport, AWebSocketSharesThePortAndCostsOneRoundTripMore) {
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4001/ws")).value();
+  EXPECT_EQ(websocket->address(), address("/ip4/5.6.7.8/tcp/4001/ws"));
+  auto own = a.listen(address("/ip4/0.0.0.0/tcp/4009")).value();
+  auto [dialed, accepted] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4001/ws", key(2).peer_id()), accept_one(*listener_b));
+  ASSERT_TRUE(dialed) << dialed.error();
+  ASSERT_TRUE(accepted) << accepted.error();
+  EXPECT_EQ(world.now(), TimePoint(350ms));  // The dialer was ready at 300 ms.
+  EXPECT_FALSE(dialed->is_port_shared);
+  EXPECT_EQ(dialed->remote, address("/ip4/5.6.7.8/tcp/4001/ws"));
+  EXPECT_TRUE(accepted->remote.is_websocket());
+  auto [plain, accepted_too] = world.run(dial_b(a, false), accept_one(*listener_b));
+  EXPECT_TRUE(plain && accepted_too);
+  EXPECT_TRUE(plain->is_port_shared);
+}
+
+TEST_F(TcpTransport, AListenerTakesOnlyWhatItIsFor) {
+  auto [refused, not_upgraded] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4001/ws", key(2).peer_id()), accept_one(*listener_b));
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(not_upgraded);
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4002/ws")).value();
+  auto [plain, accepted] =
+      world.run(dial(a, "/ip4/5.6.7.8/tcp/4002", key(2).peer_id()), accept_one(*websocket));
+  EXPECT_FALSE(plain);
+  EXPECT_EQ(accepted.error(), Errc::not_supported);
+  EXPECT_EQ(b.listen(address("/ip4/5.6.7.8/tcp/4002/ws")).error(), Errc::address_in_use);
+}
+
+TEST_F(TcpTransport, WithTheOwnerOfAPortWhoSharesItEnds) {
+  auto websocket = b.listen(address("/ip4/5.6.7.8/tcp/4001/ws")).value();
+  listener_b->close();
+  auto [ended] = world.run(accept_one(*websocket));
+  EXPECT_EQ(ended.error(), Errc::closed);
+}
+
+TEST_F(TcpTransport, DialsTcpWithAnIpAndAPortOnly) {
   EXPECT_TRUE(a.can_dial(address("/ip6/2600::2/tcp/1")));
   for (const auto* text : {"/ip4/1.2.3.4/tcp/0", "/ip4/0.0.0.0/tcp/1", "/dns4/a.example/tcp/1",
-                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/ws"})
+                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/wss", "/ip4/1.2.3.4/tcp/0/ws"})
     EXPECT_FALSE(a.can_dial(address(text))) << text;
 }
 
@@ -152,7 +271,10 @@ TEST_F(TcpTransport, APeerWithoutEarlyMuxersIsAskedForTheMuxer) {
 }
 
 // Every flow has this test: break the network at each operation in turn, until none is left.
-TEST(TcpTransportSweep, EndsCleanlyWhereverTheNetworkBreaks) {
+class TcpTransportSweep : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Securities, TcpTransportSweep, testing::Values("/noise", "/tls/1.0.0"));
+
+TEST_P(TcpTransportSweep, EndsCleanlyWhereverTheNetworkBreaks) {
   for (std::uint64_t number = 0;; ++number) {
     SCOPED_TRACE(number);
     ASSERT_LT(number, 200U);
@@ -161,8 +283,8 @@ TEST(TcpTransportSweep, EndsCleanlyWhereverTheNetworkBreaks) {
     auto& host_a = net.add_host({"a", {"1.2.3.4"}, nullptr, 1ms});
     auto& host_b = net.add_host({"b", {"5.6.7.8"}, nullptr, 1ms});
     net.fail_operation(number);
-    Transport a{host_a, key(1), mux::yamux::Config()};
-    Transport b{host_b, key(2), mux::yamux::Config()};
+    Transport a{host_a, key(1), only(GetParam())};
+    Transport b{host_b, key(2), Config()};
     auto listener = b.listen(address("/ip4/5.6.7.8/tcp/4001"));
     if (!listener) continue;
     auto accepting = accept_one(**listener);

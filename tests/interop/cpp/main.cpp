@@ -23,6 +23,10 @@ Result<Flags> parse(std::span<char*> arguments) {
     } else if (name == "--listen" || name == "--announce") {
       PYRSIA_TRY(auto address, Multiaddr::parse(arguments[++i]));
       (name == "--listen" ? flags.listen : flags.announce).push_back(std::move(address));
+    } else if (name == "--security") {
+      const std::string value = arguments[++i];
+      if (value != "noise" && value != "tls") return Errc::invalid_argument;
+      flags.security = value == "tls" ? "/tls/1.0.0" : "/noise";
     } else if (name == "--key-seed") {
       const std::string_view text = arguments[++i];
       const auto end = text.data() + text.size();

@@ -2,6 +2,7 @@
 
 #include "echo.hpp"
 #include "runtime/timeout.hpp"
+#include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <array>
@@ -53,6 +54,17 @@ json::object success() {
 std::string text_of(const json::object& command, std::string_view key) {
   const auto* value = command.if_contains(key);
   return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+/// One server is asked once, when we say so.
+autonat_v2::ClientConfig client2_config() {
+  autonat_v2::ClientConfig config;
+  config.first_probes = 1;
+  return config;
+}
+
+double milliseconds(Duration time) {
+  return std::chrono::duration<double, std::milli>(time).count();
 }
 
 std::int64_t number_of(const json::object& command, std::string_view key) {
@@ -123,9 +135,19 @@ Node::Node(Env& env, const Flags& flags)
           Logger("identify", sink_)),
       pinger_(swarm_, ping::Config()),
       server_(swarm_, autonat::ServerConfig(), *this, Logger("autonat", sink_)),
+      dialer_(swarm_, autonat_v2::DialerConfig()),
+      siblings_(swarm_, autonat_v2::sibling::Config(), dialer_, Logger("siblings", sink_)),
+      server2_(swarm_, autonat_v2::ServerConfig(), dialer_, siblings_, *this,
+               Logger("autonat2", sink_)),
+      ended2_(env.executor()),
+      client2_(
+          swarm_, client2_config(), [this] { return asked2_; }, *this, Logger("autonat2", sink_)),
       tasks_(env) {
+  transport::tcp::Config tcp_config;
+  tcp_config.securities.assign(1, flags.security);
+  swarm_.add_transport(std::make_unique<transport::tcp::Transport>(env, key_, tcp_config));
   swarm_.add_transport(
-      std::make_unique<transport::tcp::Transport>(env, key_, mux::yamux::Config()));
+      std::make_unique<transport::quic::Transport>(env, key_, transport::quic::Config()));
   swarm_.add_observer(*this);
 }
 
@@ -141,7 +163,11 @@ Result<> Node::start() {
   swarm_.start();
   identifier_.start();
   pinger_.start();
-  if (flags_.serves_autonat) server_.start();
+  if (flags_.serves_autonat) {
+    server_.start();
+    server2_.start();
+  }
+  client2_.start();
   std::vector<Multiaddr> bound;
   for (const auto& address : flags_.listen) {
     PYRSIA_TRY(auto actual, swarm_.listen(address));
@@ -161,6 +187,7 @@ Task<> Node::stop() {
   if (probing_) {
     PYRSIA_CO_TRY(co_await probing_->client.stop());
   }
+  PYRSIA_CO_TRY(co_await client2_.stop());
   PYRSIA_CO_TRY(co_await identifier_.stop());
   co_return co_await swarm_.stop();
 }
@@ -234,6 +261,10 @@ Task<json::object> Node::outcome(json::object command) {
     PYRSIA_CO_TRY(auto address, Multiaddr::parse(text_of(command, "address")));
     co_return co_await connect(std::move(address));
   }
+  if (name == "latency") {
+    PYRSIA_CO_TRY(auto address, Multiaddr::parse(text_of(command, "address")));
+    co_return co_await latency(std::move(address));
+  }
   if (name == "push") co_return co_await push(text_of(command, "protocol"));
   PYRSIA_CO_TRY(auto peer, PeerId::parse(text_of(command, "peer")));
   const auto count = number_of(command, "count");
@@ -246,6 +277,17 @@ Task<json::object> Node::outcome(json::object command) {
     co_return co_await echo_many(std::move(peer), static_cast<std::size_t>(count));
   if (name == "reset") co_return co_await reset(std::move(peer));
   if (name == "autonat") co_return co_await autonat(std::move(peer));
+  if (name == "autonat2") {
+    std::vector<Multiaddr> asked;
+    if (const auto* list = command.if_contains("addresses"); list != nullptr && list->is_array()) {
+      for (const auto& each : list->get_array()) {
+        PYRSIA_CO_TRY(auto address, Multiaddr::parse(each.is_string() ? each.get_string() : ""));
+        asked.push_back(std::move(address));
+      }
+    }
+    if (asked.empty()) asked = addresses();
+    co_return co_await autonat2(std::move(peer), std::move(asked));
+  }
   if (name == "disconnect") {
     swarm_.disconnect(peer);
     co_return success();
@@ -261,6 +303,18 @@ Task<json::object> Node::connect(Multiaddr address) {
   PYRSIA_CO_TRY(const auto connection, co_await swarm_.connect(std::move(request)));
   auto reply = success();
   reply["peer"] = connection.peer.to_string();
+  co_return reply;
+}
+
+Task<json::object> Node::latency(Multiaddr address) {
+  const auto peer = address.peer_id();
+  if (!peer) co_return Errc::invalid_argument;
+  const auto start = env_.now();
+  PYRSIA_CO_TRY(auto reply, co_await connect(std::move(address)));
+  PYRSIA_CO_TRY(co_await pinger_.ping(*peer));
+  reply["handshakePlusOneRtt"] = milliseconds(env_.now() - start);
+  PYRSIA_CO_TRY(const auto time, co_await pinger_.ping(*peer));
+  reply["pingRtt"] = milliseconds(time);
   co_return reply;
 }
 
@@ -291,7 +345,7 @@ Task<json::object> Node::ping(PeerId peer, std::int64_t count) {
   json::array times;
   for (std::int64_t i = 0; i < count; ++i) {
     PYRSIA_CO_TRY(const auto time, co_await pinger_.ping(peer));
-    times.emplace_back(std::chrono::duration<double, std::milli>(time).count());
+    times.emplace_back(milliseconds(time));
   }
   auto reply = success();
   reply["milliseconds"] = std::move(times);
@@ -364,6 +418,49 @@ Task<json::object> Node::autonat(PeerId peer) {
   PYRSIA_CO_TRY(co_await probing_->client.stop());
   probing_.reset();
   co_return reply;
+}
+
+void Node::on_address_result(const autonat_v2::AddressResult& result) {
+  result2_ = result;
+  ended2_.notify();
+}
+
+Task<json::object> Node::autonat2(PeerId peer, std::vector<Multiaddr> asked) {
+  if (!asked2_.empty()) co_return Errc::limit_reached;
+  PYRSIA_CO_TRY(co_await identify(peer));  // Then we know that it serves v2.
+  json::array results;
+  for (const auto& address : asked) {
+    auto result = co_await ask_about(address);
+    asked2_.clear();
+    if (!result) co_return result.error();
+    results.push_back(*std::move(result));
+  }
+  auto reply = success();
+  reply["results"] = std::move(results);
+  co_return reply;
+}
+
+Task<json::object> Node::ask_about(Multiaddr address) {
+  json::object said;
+  said["address"] = address.to_string();
+  asked2_.assign(1, std::move(address));
+  result2_.reset();
+  client2_.probe(asked2_);
+  const auto end = env_.now() + kProbeTimeout;
+  while (!result2_ && env_.now() < end) {
+    const auto ended = co_await with_timeout(env_, end - env_.now(), ended2_.wait());
+    if (!ended && ended.error() == Errc::cancelled) co_return ended.error();
+  }
+  said["status"] = "unknown";
+  said["response"] = "";
+  said["dialStatus"] = "";
+  said["text"] = "no answer";
+  if (!result2_) co_return said;
+  said["status"] = name(result2_->verdict);
+  if (result2_->response_status) said["response"] = name(*result2_->response_status);
+  if (result2_->dial_status) said["dialStatus"] = name(*result2_->dial_status);
+  said["text"] = result2_->reason;
+  co_return said;
 }
 
 Task<json::object> Node::ask(PeerId peer) {

@@ -29,7 +29,10 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -43,13 +46,14 @@ const (
 type object = map[string]any
 
 type command struct {
-	ID       int    `json:"id"`
-	Cmd      string `json:"cmd"`
-	Address  string `json:"address"`
-	Peer     string `json:"peer"`
-	Protocol string `json:"protocol"`
-	Count    int    `json:"count"`
-	Bytes    int64  `json:"bytes"`
+	ID        int      `json:"id"`
+	Cmd       string   `json:"cmd"`
+	Address   string   `json:"address"`
+	Addresses []string `json:"addresses"`
+	Peer      string   `json:"peer"`
+	Protocol  string   `json:"protocol"`
+	Count     int      `json:"count"`
+	Bytes     int64    `json:"bytes"`
 }
 
 var printLock sync.Mutex
@@ -71,7 +75,16 @@ type multi []string
 func (m *multi) String() string     { return strings.Join(*m, " ") }
 func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
 
+type flags struct {
+	listen, announce multi
+	security         string
+	seed             byte
+	isServer         bool
+	allowsPrivate    bool
+}
+
 type node struct {
+	flags      flags
 	host       host.Host
 	lock       sync.Mutex
 	identified map[peer.ID]event.EvtPeerIdentificationCompleted
@@ -109,32 +122,44 @@ func texts[T fmt.Stringer](list []T) []string {
 	return out
 }
 
-func newNode(listen, announce multi, seed byte, server bool) (*node, error) {
-	private := ed25519.NewKeyFromSeed(slices.Repeat([]byte{seed}, ed25519.SeedSize))
-	key, err := crypto.UnmarshalEd25519PrivateKey(private)
-	if err != nil {
-		return nil, err
+// transports are those that every host here dials, with the one security protocol of the flags.
+func transports(f flags) []libp2p.Option {
+	security := libp2p.Security(noise.ID, noise.New)
+	if f.security == "tls" {
+		security = libp2p.Security(libp2ptls.ID, libp2ptls.New)
 	}
-	extra, err := addresses(announce)
-	if err != nil {
-		return nil, err
-	}
-	options := []libp2p.Option{
-		libp2p.Identity(key),
+	return []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Security(noise.ID, noise.New),
+		libp2p.Transport(websocket.New),
+		libp2p.Transport(quic.NewTransport),
+		security,
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		libp2p.ResourceManager(&network.NullResourceManager{}), // its per-peer default is 64 streams
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
-		libp2p.AddrsFactory(func(a []ma.Multiaddr) []ma.Multiaddr { return append(a, extra...) }),
+		// Else a dial-back over QUIC is refused: the detector starts from "nothing gets through".
+		libp2p.UDPBlackHoleSuccessCounter(nil),
 	}
-	if len(listen) > 0 {
-		options = append(options, libp2p.ListenAddrStrings(listen...))
+}
+
+func newNode(f flags) (*node, error) {
+	private := ed25519.NewKeyFromSeed(slices.Repeat([]byte{f.seed}, ed25519.SeedSize))
+	key, err := crypto.UnmarshalEd25519PrivateKey(private)
+	if err != nil {
+		return nil, err
+	}
+	extra, err := addresses(f.announce)
+	if err != nil {
+		return nil, err
+	}
+	options := append(transports(f), libp2p.Identity(key),
+		libp2p.AddrsFactory(func(a []ma.Multiaddr) []ma.Multiaddr { return append(a, extra...) }))
+	if len(f.listen) > 0 {
+		options = append(options, libp2p.ListenAddrStrings(f.listen...))
 	} else {
 		options = append(options, libp2p.NoListenAddrs)
 	}
-	if server {
+	if f.isServer {
 		options = append(options, libp2p.EnableNATService(), libp2p.ForceReachabilityPublic(),
 			libp2p.AutoNATServiceRateLimit(1000, 1000, time.Minute))
 	}
@@ -142,7 +167,13 @@ func newNode(listen, announce multi, seed byte, server bool) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{host: h, identified: map[peer.ID]event.EvtPeerIdentificationCompleted{}}, nil
+	n := &node{flags: f, host: h, identified: map[peer.ID]event.EvtPeerIdentificationCompleted{}}
+	if f.isServer {
+		if _, err := n.startAutonat2(); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
 }
 
 // watch turns events of the host into lines; it ends with the host.
@@ -248,6 +279,33 @@ func (n *node) connect(ctx context.Context, c command) object {
 	return object{"ok": true, "peer": info.ID.String()}
 }
 
+// latency is the case of libp2p's transport-interop: a dial and a ping, then a ping.
+func (n *node) latency(ctx context.Context, c command) object {
+	start := time.Now()
+	connected := n.connect(ctx, c)
+	if connected["ok"] != true {
+		return connected
+	}
+	id, err := peer.Decode(connected["peer"].(string))
+	if err != nil {
+		return failure(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := ping.Ping(ctx, n.host, id)
+	if first := <-results; first.Error != nil {
+		return failure(first.Error)
+	}
+	whole := time.Since(start)
+	second := <-results
+	if second.Error != nil {
+		return failure(second.Error)
+	}
+	return object{"ok": true, "peer": id.String(), "handshakePlusOneRtt": milliseconds(whole), "pingRtt": milliseconds(second.RTT)}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 func (n *node) identify(id peer.ID) object {
 	for range 100 {
 		n.lock.Lock()
@@ -262,7 +320,7 @@ func (n *node) identify(id peer.ID) object {
 			}
 			return o
 		}
-		time.Sleep(100 * time.Millisecond)
+		pause(context.Background())
 	}
 	return failure(errors.New("not identified within 10 s"))
 }
@@ -280,7 +338,7 @@ func (n *node) ping(ctx context.Context, id peer.ID, count int) object {
 		if r.Error != nil {
 			return failure(r.Error)
 		}
-		rtts = append(rtts, float64(r.RTT.Microseconds())/1000)
+		rtts = append(rtts, milliseconds(r.RTT))
 	}
 	return object{"ok": true, "milliseconds": rtts}
 }
@@ -351,6 +409,16 @@ func (n *node) autonat(ctx context.Context, id peer.ID) object {
 	return object{"ok": true, "status": "unknown", "response": "", "text": err.Error()}
 }
 
+// pause lasts a tenth of a second; false if the time is over.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(100 * time.Millisecond):
+		return true
+	}
+}
+
 func failure(err error) object {
 	return object{"ok": false, "kind": "other", "error": err.Error()}
 }
@@ -378,8 +446,12 @@ func (n *node) run(c command) object {
 		return n.streams(ctx, id, c.Count)
 	case "reset":
 		return n.reset(ctx, id)
+	case "latency":
+		return n.latency(ctx, c)
 	case "autonat":
 		return n.autonat(ctx, id)
+	case "autonat2":
+		return n.autonat2(ctx, id, c.Addresses)
 	case "disconnect":
 		if err := n.host.Network().ClosePeer(id); err != nil {
 			return failure(err)
@@ -390,14 +462,16 @@ func (n *node) run(c command) object {
 }
 
 func main() {
-	var listen, announce multi
-	flag.Var(&listen, "listen", "multiaddr to listen on, repeatable")
-	flag.Var(&announce, "announce", "multiaddr to announce besides, repeatable")
+	var f flags
+	flag.Var(&f.listen, "listen", "multiaddr to listen on, repeatable")
+	flag.Var(&f.announce, "announce", "multiaddr to announce besides, repeatable")
+	flag.StringVar(&f.security, "security", "noise", "noise or tls, over TCP and WebSocket")
 	seed := flag.Int("key-seed", 1, "0..255: the byte that the Ed25519 seed repeats")
-	server := flag.Bool("autonat-server", false, "serve AutoNAT v1")
-	flag.Bool("allow-loopback", false, "ignored: this library has no such switch")
+	flag.BoolVar(&f.isServer, "autonat-server", false, "serve AutoNAT v1 and v2")
+	flag.BoolVar(&f.allowsPrivate, "allow-loopback", false, "let AutoNAT v2 dial private addresses")
 	flag.Parse()
-	n, err := newNode(listen, announce, byte(*seed), *server)
+	f.seed = byte(*seed)
+	n, err := newNode(f)
 	if err != nil {
 		fatal(err)
 	}

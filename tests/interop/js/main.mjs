@@ -12,20 +12,30 @@ if (!Promise.withResolvers) {
 }
 const { createLibp2p } = await import('libp2p')
 const { tcp } = await import('@libp2p/tcp')
+const { webSockets } = await import('@libp2p/websockets')
+const { quic } = await import('@chainsafe/libp2p-quic')
 const { noise } = await import('@chainsafe/libp2p-noise')
+const { tls } = await import('@libp2p/tls')
 const { yamux } = await import('@libp2p/yamux')
 const { identify, identifyPush } = await import('@libp2p/identify')
 const { ping } = await import('@libp2p/ping')
 const { autoNAT } = await import('@libp2p/autonat')
+const { autoNATv2 } = await import('@libp2p/autonat-v2')
 const { generateKeyPairFromSeed } = await import('@libp2p/crypto/keys')
 const { peerIdFromString } = await import('@libp2p/peer-id')
 const { pbStream } = await import('@libp2p/utils')
 const { CODE_P2P, multiaddr } = await import('@multiformats/multiaddr')
-// The library has no call "probe once", so `autonat` uses its codec, which it does not export by name.
-const { Message } = await import(new URL('./node_modules/@libp2p/autonat/dist/src/pb/index.js', import.meta.url))
+// The libraries have no call "probe once", so `autonat` and `autonat2` use their codecs, which are not exported by name.
+const codecs = name => import(new URL(`./node_modules/@libp2p/${name}/dist/src/pb/index.js`, import.meta.url))
+const { Message } = await codecs('autonat')
+const { Message: Message2 } = await codecs('autonat-v2')
 
 const kEcho = '/pyrsia-test/echo/1.0.0'
 const kAutonat = '/libp2p/autonat/1.0.0'
+const kAutonat2 = '/libp2p/autonat/2/dial-request'
+const kDialDataChunk = 4096
+const kMaxDialData = 200_000
+const kDialBackTimeout = 5_000
 const kPatternBytes = 65521
 const kEchoTimeout = 180_000
 const kExchangeTimeout = 45_000
@@ -36,6 +46,7 @@ const emit = o => process.stdout.write(JSON.stringify(o) + '\n')
 const { values: flags } = parseArgs({
   options: {
     listen: { type: 'string', multiple: true, default: [] },
+    security: { type: 'string', default: 'noise' }, // over TCP and WebSocket
     announce: { type: 'string', multiple: true, default: [] },
     'key-seed': { type: 'string', default: '1' },
     'autonat-server': { type: 'boolean', default: false },
@@ -152,8 +163,8 @@ async function echoOn (stream, bytes) {
 const node = await createLibp2p({
   privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(Number(flags['key-seed']))),
   addresses: { listen: flags.listen, appendAnnounce: flags.announce },
-  transports: [tcp()],
-  connectionEncrypters: [noise()],
+  transports: [tcp(), webSockets(), quic()],
+  connectionEncrypters: [flags.security === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   connectionGater: { denyDialMultiaddr: async () => false },
   connectionManager: { inboundConnectionThreshold: 1000, reconnectRetries: 0 },
@@ -162,9 +173,13 @@ const node = await createLibp2p({
     identify: identify(),
     identifyPush: identifyPush({ debounce: 100 }),
     ping: ping(),
+    autonat2: autoNATv2(), // It has no client without a server.
     ...(flags['autonat-server'] ? { autonat: autoNAT() } : {})
   }
 })
+
+// It would ask every peer at once as it is identified, and take the two streams that a peer may have.
+node.services.autonat2.client.verifyExternalAddresses = async () => {}
 
 // Public addresses that nobody has verified yet are missing from getMultiaddrs().
 const listening = () => node.components.transportManager.getAddrs().map(a => a.decapsulateCode(CODE_P2P))
@@ -195,6 +210,46 @@ async function probe (peer) {
     stream.abort(e)
     return { status: 'unknown', response: '', text: e.message }
   }
+}
+
+async function until (holds, milliseconds) {
+  for (let waited = 0; waited < milliseconds && !holds(); waited += 20) await new Promise(resolve => setTimeout(resolve, 20))
+  return holds()
+}
+
+// One address, one request; the library's own handler takes the dial-back if it knows the nonce.
+async function probe2 (peer, address) {
+  const { nonces } = node.services.autonat2.client
+  const nonce = crypto.getRandomValues(new BigUint64Array(1))[0]
+  const result = { address: String(address), status: 'unknown', response: '', dialStatus: '', text: '' }
+  const options = { signal: AbortSignal.timeout(kExchangeTimeout) }
+  nonces.add(nonce)
+  let stream
+  try {
+    stream = await connectionTo(peer).newStream(kAutonat2, options)
+    const messages = pbStream(stream).pb(Message2)
+    await messages.write({ dialRequest: { addrs: [address.bytes], nonce } }, options)
+    let answer = await messages.read(options)
+    const wanted = Number(answer.dialDataRequest?.numBytes ?? 0)
+    if (wanted > kMaxDialData) throw new Error(`asked for ${wanted} bytes`)
+    for (let left = wanted; left > 0; left -= kDialDataChunk) {
+      await messages.write({ dialDataResponse: { data: new Uint8Array(Math.min(left, kDialDataChunk)) } }, options)
+    }
+    if (wanted > 0) answer = await messages.read(options)
+    await stream.close(options)
+    result.response = answer.dialResponse?.status ?? ''
+    result.dialStatus = answer.dialResponse?.dialStatus ?? ''
+    result.text = `${wanted} bytes of dial data`
+    const isReached = result.dialStatus === 'OK' ? await until(() => !nonces.has(nonce), kDialBackTimeout) : !nonces.has(nonce)
+    if (result.response === 'OK' && result.dialStatus === 'OK' && isReached) result.status = 'reachable'
+    if (result.response === 'OK' && result.dialStatus === 'E_DIAL_ERROR' && !isReached) result.status = 'unreachable'
+  } catch (e) {
+    stream?.abort(e)
+    result.text = e.message
+  } finally {
+    nonces.delete(nonce)
+  }
+  return result
 }
 
 const commands = {
@@ -243,6 +298,20 @@ const commands = {
     stream.abort(new Error('the scenario asked for a reset'))
   },
   async autonat ({ peer }) { return probe(peer) },
+  async autonat2 ({ peer, addresses }) {
+    const results = []
+    for (const a of addresses?.map(a => multiaddr(a)) ?? [...listening(), ...flags.announce.map(a => multiaddr(a))]) {
+      results.push(await probe2(peer, a))
+    }
+    return { results }
+  },
+  async latency ({ address }) {
+    const start = performance.now()
+    const { peer } = await commands.connect({ address })
+    await node.services.ping.ping(peerIdFromString(peer))
+    const handshakePlusOneRtt = performance.now() - start
+    return { peer, handshakePlusOneRtt, pingRtt: await node.services.ping.ping(peerIdFromString(peer)) }
+  },
   async disconnect ({ peer }) { await node.hangUp(peerIdFromString(peer)) }
 }
 
@@ -271,9 +340,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     r => emit({ event: 'reply', id, ok: true, ...r }),
     e => {
       const all = [e, ...(e?.errors ?? [])]
-      // Whichever of its checks comes first: the second leaves no error of a kind of its own.
+      // Whichever of its checks comes first, of the security protocol's: not all leave an error of a kind of their own.
       const mismatch = all.some(x => x?.name === 'UnexpectedPeerError' || x?.cause?.name === 'UnexpectedPeerError' ||
-        /does not match expected remote identity/.test(x?.message))
+        /does not match expected remote identity|Unexpected Peer|^Dialed peer \S+ but connected to/.test(x?.message))
       emit({ event: 'reply', id, ok: false, kind: mismatch ? 'wrong_peer_id' : 'other', error: all.map(x => `${x?.name}: ${x?.message ?? x}`).join('; ') })
     })
 }

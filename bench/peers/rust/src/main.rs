@@ -1,5 +1,6 @@
 //! The workloads of bench/README.md for rust-libp2p, both sides.
 
+mod autonat2;
 mod handshake;
 mod node;
 mod server;
@@ -15,6 +16,7 @@ pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 pub struct Load {
     pub to: Option<(PeerId, Multiaddr)>,
     pub listen: Option<Multiaddr>,
+    pub is_tls: bool,
     pub at_once: usize,
     pub duration: Duration,
 }
@@ -26,7 +28,7 @@ impl Load {
 }
 
 fn load(mut args: impl Iterator<Item = String>) -> Outcome<Load> {
-    let mut load = Load { to: None, listen: None, at_once: 1, duration: Duration::from_secs(5) };
+    let mut load = Load { to: None, listen: None, is_tls: false, at_once: 1, duration: Duration::from_secs(5) };
     while let Some(name) = args.next() {
         let value = args.next().ok_or("a flag without its value")?;
         match name.as_str() {
@@ -38,6 +40,7 @@ fn load(mut args: impl Iterator<Item = String>) -> Outcome<Load> {
                 load.to = Some((peer, address));
             }
             "--listen" => load.listen = Some(value.parse()?),
+            "--security" => load.is_tls = value == "tls",
             "--at-once" => load.at_once = value.parse()?,
             "--seconds" => load.duration = Duration::from_secs_f64(value.parse()?),
             _ => return Err(format!("unknown flag {name}").into()),
@@ -56,9 +59,12 @@ async fn main() -> Outcome<()> {
         "handshake-server" => handshake::serve(load).await,
         "handshake" => handshake::run(load).await,
         "throughput" => workloads::throughput(load).await,
+        "download" => workloads::download(load).await,
+        "first-byte" => workloads::first_byte(load).await,
         "setup" => workloads::setup(load).await,
         "idle" => workloads::idle(load).await,
         "autonat" => workloads::autonat(load).await,
+        "autonat2" => autonat2::run(load).await,
         _ => Err("unknown workload".into()),
     }
 }

@@ -6,13 +6,14 @@ use std::{
         atomic::{AtomicU64, Ordering},
         Arc,
     },
+    time::{Duration, Instant},
 };
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{swarm::SwarmEvent, Stream};
 
 use crate::{
-    node::{is_identified, listen, node, SINK, STATS},
+    node::{is_identified, listen, node, SINK, SOURCE, STATS},
     Load, Outcome,
 };
 
@@ -38,6 +39,20 @@ async fn sink(mut stream: Stream) -> Outcome<()> {
     Ok(stream.close().await?)
 }
 
+/// Writes for as many milliseconds as it is told.
+async fn source(mut stream: Stream) -> Outcome<()> {
+    let mut request = [0; 8];
+    stream.read_exact(&mut request).await?;
+    let end = Instant::now() + Duration::from_millis(u64::from_le_bytes(request));
+    let block = vec![7; READ_BYTES];
+    loop {
+        stream.write_all(&block).await?;
+        if Instant::now() > end {
+            return Ok(stream.close().await?);
+        }
+    }
+}
+
 fn numbers(identified: u64) -> Outcome<String> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -49,13 +64,19 @@ fn numbers(identified: u64) -> Outcome<String> {
 }
 
 pub async fn serve(load: Load) -> Outcome<()> {
-    let mut swarm = node(true)?;
-    let bound = listen(&mut swarm, load.listen.ok_or("no --listen")?).await?;
+    let mut swarm = node(&load, true)?;
+    let bound = listen(&mut swarm, load.listen.clone().ok_or("no --listen")?).await?;
     println!("ready {bound}/p2p/{}", swarm.local_peer_id());
     let identified = Arc::new(AtomicU64::new(0));
     let mut control = swarm.behaviour().stream.new_control();
     let mut sinks = control.accept(SINK)?;
+    let mut sources = control.accept(SOURCE)?;
     let mut stats = control.accept(STATS)?;
+    tokio::spawn(async move {
+        while let Some((_, stream)) = sources.next().await {
+            tokio::spawn(source(stream));
+        }
+    });
     tokio::spawn(async move {
         while let Some((_, stream)) = sinks.next().await {
             tokio::spawn(sink(stream));

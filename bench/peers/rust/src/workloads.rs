@@ -20,7 +20,7 @@ use libp2p::{
 use libp2p_stream::Control;
 
 use crate::{
-    node::{is_identified, listen, node, Behaviour, SINK, STATS},
+    node::{is_identified, listen, node, Behaviour, SINK, SOURCE, STATS},
     Load, Outcome,
 };
 
@@ -34,7 +34,7 @@ fn dial(swarm: &mut Swarm<Behaviour>, to: &(PeerId, Multiaddr)) -> Outcome<()> {
 }
 
 /// Dials, and waits until identify has told who is there.
-async fn connect(swarm: &mut Swarm<Behaviour>, to: &(PeerId, Multiaddr)) -> Outcome<()> {
+pub async fn connect(swarm: &mut Swarm<Behaviour>, to: &(PeerId, Multiaddr)) -> Outcome<()> {
     dial(swarm, to)?;
     loop {
         match swarm.select_next_some().await {
@@ -68,8 +68,9 @@ fn keep(mut swarm: Swarm<Behaviour>) -> Control {
     control
 }
 
-async fn asking(to: &(PeerId, Multiaddr)) -> Outcome<Control> {
-    let mut swarm = node(false)?;
+async fn asking(load: &Load) -> Outcome<Control> {
+    let to = &load.server()?;
+    let mut swarm = node(load, false)?;
     connect(&mut swarm, to).await?;
     Ok(keep(swarm))
 }
@@ -85,7 +86,7 @@ async fn stats(control: &mut Control, server: PeerId) -> Outcome<HashMap<String,
 
 pub async fn throughput(load: Load) -> Outcome<()> {
     let to = load.server()?;
-    let control = asking(&to).await?;
+    let control = asking(&load).await?;
     let begin = Instant::now();
     let blasts = (0..load.at_once).map(|_| {
         let mut control = control.clone();
@@ -110,10 +111,72 @@ pub async fn throughput(load: Load) -> Outcome<()> {
     Ok(())
 }
 
+pub async fn download(load: Load) -> Outcome<()> {
+    let to = load.server()?;
+    let control = asking(&load).await?;
+    let begin = Instant::now();
+    let request = u64::try_from(load.duration.as_millis())?.to_le_bytes();
+    let reads = (0..load.at_once).map(|_| {
+        let mut control = control.clone();
+        tokio::spawn(async move {
+            let mut stream = control.open_stream(to.0, SOURCE).await?;
+            stream.write_all(&request).await?;
+            stream.close().await?;
+            let mut buffer = vec![0; WRITE_BYTES];
+            let mut total = 0u64;
+            loop {
+                let count = stream.read(&mut buffer).await?;
+                if count == 0 {
+                    return Outcome::Ok(total);
+                }
+                total += count as u64;
+            }
+        })
+    });
+    let mut bytes = 0;
+    for done in join_all(reads.collect::<Vec<_>>()).await {
+        bytes += done??;
+    }
+    println!("result gbps={:.3}", bytes as f64 * 8.0 / begin.elapsed().as_secs_f64() / 1e9);
+    Ok(())
+}
+
+/// The time from the start of a dial to the first byte of an answer on a stream, once for each peer.
+pub async fn first_byte(load: Load) -> Outcome<()> {
+    let to = load.server()?;
+    let mut times = vec![];
+    for _ in 0..load.at_once {
+        let mut swarm = node(&load, false)?;
+        let mut control = swarm.behaviour().stream.new_control();
+        let begin = Instant::now();
+        dial(&mut swarm, &to)?;
+        while !swarm.is_connected(&to.0) {
+            if let SwarmEvent::OutgoingConnectionError { error, .. } = swarm.select_next_some().await {
+                return Err(error.into());
+            }
+        }
+        let living = tokio::spawn(async move {
+            loop {
+                swarm.select_next_some().await;
+            }
+        });
+        let mut stream = control.open_stream(to.0, SOURCE).await?;
+        stream.write_all(&1u64.to_le_bytes()).await?;
+        stream.flush().await?;
+        stream.read_exact(&mut [0; 1]).await?;
+        times.push(begin.elapsed().as_secs_f64() * 1000.0);
+        living.abort();
+    }
+    times.sort_by(f64::total_cmp);
+    let (least, most) = (times[0], times[times.len() - 1]);
+    println!("result ms={:.2} least={least:.2} most={most:.2}", times[times.len() / 2]);
+    Ok(())
+}
+
 pub async fn setup(load: Load) -> Outcome<()> {
     let to = load.server()?;
-    let mut asking = asking(&to).await?;
-    let nodes: Vec<_> = (0..load.at_once).map(|_| node(false)).collect::<Outcome<_>>()?;
+    let mut asking = asking(&load).await?;
+    let nodes: Vec<_> = (0..load.at_once).map(|_| node(&load, false)).collect::<Outcome<_>>()?;
     let before = stats(&mut asking, to.0).await?;
     let done = Arc::new(AtomicU64::new(0));
     let begin = Instant::now();
@@ -141,8 +204,8 @@ pub async fn setup(load: Load) -> Outcome<()> {
 
 pub async fn idle(load: Load) -> Outcome<()> {
     let to = load.server()?;
-    let mut asking = asking(&to).await?;
-    let mut nodes: Vec<_> = (0..load.at_once).map(|_| node(false)).collect::<Outcome<_>>()?;
+    let mut asking = asking(&load).await?;
+    let mut nodes: Vec<_> = (0..load.at_once).map(|_| node(&load, false)).collect::<Outcome<_>>()?;
     let before = stats(&mut asking, to.0).await?;
     for some in nodes.chunks_mut(CONNECTING) {
         try_join_all(some.iter_mut().map(|swarm| connect(swarm, &to))).await?;
@@ -194,7 +257,7 @@ pub async fn autonat(load: Load) -> Outcome<()> {
     let to = load.server()?;
     let mut clients = vec![];
     for _ in 0..load.at_once {
-        let mut swarm = node(false)?;
+        let mut swarm = node(&load, false)?;
         let address = listen(&mut swarm, load.listen.clone().ok_or("no --listen")?).await?;
         connect(&mut swarm, &to).await?;
         clients.push((request(*swarm.local_peer_id(), &address), keep(swarm)));

@@ -2,32 +2,43 @@
 
 mod echo;
 mod echo_server;
+mod transport;
 
-use std::{collections::HashMap, error::Error, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use libp2p::{
     autonat, identify,
     identity::Keypair,
     multiaddr::Protocol,
-    noise, ping,
+    ping,
     swarm::{
+        behaviour::toggle::Toggle,
         dial_opts::{DialOpts, PeerCondition},
-        ConnectionId, DialError, NetworkBehaviour, Swarm, SwarmEvent,
+        ConnectionId, DialError, FromSwarm, NetworkBehaviour, NewExternalAddrCandidate, Swarm, SwarmEvent,
     },
-    tcp, yamux, Multiaddr, PeerId, StreamProtocol, SwarmBuilder,
+    Multiaddr, PeerId, StreamProtocol, SwarmBuilder,
 };
 use libp2p_stream as stream;
+use rand_core::OsRng;
 use serde_json::{json, Value};
 use tokio::{io::AsyncBufReadExt, sync::mpsc};
 
 const FAR_AWAY: Duration = Duration::from_secs(3600);
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     autonat: autonat::Behaviour,
+    autonat2: autonat::v2::client::Behaviour,
+    autonat2_server: Toggle<autonat::v2::server::Behaviour>,
     stream: stream::Behaviour,
     echo_server: echo_server::Behaviour,
 }
@@ -37,6 +48,22 @@ struct Ping {
     peer: PeerId,
     left: u64,
     milliseconds: Vec<f64>,
+}
+
+/// One dial and two pings.
+struct Latency {
+    id: u64,
+    peer: Option<PeerId>, // Known once connected.
+    start: Instant,
+    whole: Option<Duration>,
+}
+
+/// Addresses that are still to be asked about, and what is known of the others.
+struct Probe2 {
+    id: u64,
+    left: VecDeque<Multiaddr>,
+    until: Instant, // For the first of `left`.
+    results: Vec<Value>,
 }
 
 struct Node {
@@ -49,6 +76,9 @@ struct Node {
     awaiting_identify: Vec<(u64, PeerId)>,
     pings: Vec<Ping>,
     probe: Option<(u64, PeerId)>,
+    latencies: HashMap<ConnectionId, Latency>,
+    probe2: Option<Probe2>,
+    probed2: HashMap<Multiaddr, Result<(), String>>, // Also what the library asked by itself.
 }
 
 fn emit(value: Value) {
@@ -71,7 +101,15 @@ impl Node {
     fn start(&mut self, id: u64, command: &Value) -> Result<(), Box<dyn Error>> {
         let text = command["cmd"].as_str().unwrap_or_default();
         match text {
-            "connect" => self.connect(id, command)?,
+            "connect" => {
+                let dial = self.dial(command)?;
+                self.dials.insert(dial, id);
+            }
+            "latency" => {
+                let start = Instant::now();
+                let dial = self.dial(command)?;
+                self.latencies.insert(dial, Latency { id, peer: None, start, whole: None });
+            }
             "identify" => {
                 self.awaiting_identify.push((id, peer_of(command)?));
                 self.answer_identify();
@@ -92,6 +130,7 @@ impl Node {
                 self.swarm.behaviour_mut().autonat.add_server(peer, None);
                 self.probe = Some((id, peer));
             }
+            "autonat2" => self.probe2(id, command)?,
             "disconnect" => {
                 let _ = self.swarm.disconnect_peer_id(peer_of(command)?);
                 self.reply(id, json!({"ok": true}));
@@ -101,7 +140,7 @@ impl Node {
         Ok(())
     }
 
-    fn connect(&mut self, id: u64, command: &Value) -> Result<(), Box<dyn Error>> {
+    fn dial(&mut self, command: &Value) -> Result<ConnectionId, Box<dyn Error>> {
         let mut address: Multiaddr = command["address"].as_str().ok_or("no address")?.parse()?;
         let Some(Protocol::P2p(peer)) = address.pop() else {
             return Err("the address does not end in /p2p".into());
@@ -110,9 +149,78 @@ impl Node {
             .condition(PeerCondition::Always)
             .addresses(vec![address])
             .build();
-        self.dials.insert(dial.connection_id(), id);
+        let connection = dial.connection_id();
         self.swarm.dial(dial)?;
+        Ok(connection)
+    }
+
+    fn probe2(&mut self, id: u64, command: &Value) -> Result<(), Box<dyn Error>> {
+        let left = match command["addresses"].as_array() {
+            Some(list) => list
+                .iter()
+                .map(|text| Ok(text.as_str().ok_or("an address is not a text")?.parse()?))
+                .collect::<Result<_, Box<dyn Error>>>()?,
+            None => self.swarm.listeners().chain(&self.announce).cloned().collect(),
+        };
+        self.probe2 = Some(Probe2 { id, left, until: Instant::now() + PROBE_TIMEOUT, results: vec![] });
+        self.offer();
         Ok(())
+    }
+
+    /// Makes the next address a candidate: the library then asks a server about it by itself.
+    fn offer(&mut self) {
+        let Some(address) = self.probe2.as_ref().and_then(|probe| probe.left.front()) else {
+            return;
+        };
+        let candidate = FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr: address });
+        self.swarm.behaviour_mut().autonat2.on_swarm_event(candidate);
+    }
+
+    /// Takes the verdicts that are there, and gives up on what has none by now.
+    fn advance_probe2(&mut self) {
+        let Some(mut probe) = self.probe2.take() else {
+            return;
+        };
+        while let Some(address) = probe.left.front() {
+            let (status, dial_status, text) = match self.probed2.get(address) {
+                Some(Ok(())) => ("reachable", "OK", String::new()),
+                Some(Err(e)) if e.contains("establish a connection") => ("unreachable", "E_DIAL_ERROR", e.clone()),
+                Some(Err(e)) => ("unknown", "E_DIAL_BACK_ERROR", e.clone()),
+                None if Instant::now() < probe.until => {
+                    self.probe2 = Some(probe);
+                    return;
+                }
+                None => ("unknown", "", "no verdict in time".into()),
+            };
+            let response = if dial_status.is_empty() { "" } else { "OK" };
+            probe.results.push(json!({"address": address.to_string(), "status": status,
+                "response": response, "dialStatus": dial_status, "text": text}));
+            probe.left.pop_front();
+            probe.until = Instant::now() + PROBE_TIMEOUT;
+        }
+        self.reply(probe.id, json!({"ok": true, "results": probe.results}));
+    }
+
+    fn on_autonat2(&mut self, event: autonat::v2::client::Event) {
+        self.probed2.insert(event.tested_addr, event.result.map_err(|e| e.to_string()));
+        self.advance_probe2();
+        self.offer();
+    }
+
+    fn on_latency(&mut self, peer: PeerId, rtt: Duration) {
+        let found = self.latencies.iter_mut().find(|(_, latency)| latency.peer == Some(peer));
+        let Some((&connection, latency)) = found else {
+            return;
+        };
+        let Some(whole) = latency.whole else {
+            latency.whole = Some(latency.start.elapsed());
+            return;
+        };
+        let id = latency.id;
+        self.latencies.remove(&connection);
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        self.reply(id, json!({"ok": true, "peer": peer.to_string(), "handshakePlusOneRtt": milliseconds(whole),
+            "pingRtt": milliseconds(rtt)}));
     }
 
     fn push(&mut self, id: u64, command: &Value) -> Result<(), Box<dyn Error>> {
@@ -176,6 +284,9 @@ impl Node {
     }
 
     fn on_ping(&mut self, event: ping::Event) {
+        if let Ok(rtt) = event.result {
+            self.on_latency(event.peer, rtt);
+        }
         let Some(at) = self.pings.iter().position(|p| p.peer == event.peer) else {
             return;
         };
@@ -222,12 +333,16 @@ impl Node {
             SwarmEvent::Behaviour(BehaviourEvent::Identify(e)) => self.on_identify(e),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(e)) => self.on_ping(e),
             SwarmEvent::Behaviour(BehaviourEvent::Autonat(e)) => self.on_autonat(e),
+            SwarmEvent::Behaviour(BehaviourEvent::Autonat2(e)) => self.on_autonat2(e),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let direction = if endpoint.is_dialer() { "outbound" } else { "inbound" };
                 emit(json!({"event": "connected", "peer": peer_id.to_string(), "direction": direction,
                     "address": endpoint.get_remote_address().to_string()}));
                 if let Some(id) = self.dials.remove(&connection_id) {
                     self.reply(id, json!({"ok": true, "peer": peer_id.to_string()}));
+                }
+                if let Some(latency) = self.latencies.get_mut(&connection_id) {
+                    latency.peer = Some(peer_id);
                 }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
@@ -236,7 +351,8 @@ impl Node {
                 emit(json!({"event": "disconnected", "peer": peer_id.to_string(), "reason": reason}));
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                if let Some(id) = self.dials.remove(&connection_id) {
+                let measured = self.latencies.remove(&connection_id).map(|latency| latency.id);
+                if let Some(id) = self.dials.remove(&connection_id).or(measured) {
                     let mut value = failure(&error);
                     if matches!(error, DialError::WrongPeerId { .. }) {
                         value["kind"] = json!("wrong_peer_id");
@@ -254,15 +370,25 @@ struct Flags {
     announce: Vec<Multiaddr>,
     key_seed: u8,
     allow_loopback: bool,
+    is_server: bool,
+    security: String,
 }
 
 fn flags() -> Result<Flags, Box<dyn Error>> {
-    let mut flags = Flags { listen: vec![], announce: vec![], key_seed: 1, allow_loopback: false };
+    let mut flags = Flags {
+        listen: vec![],
+        announce: vec![],
+        key_seed: 1,
+        allow_loopback: false,
+        is_server: false,
+        security: "noise".into(),
+    };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         match name.as_str() {
             "--allow-loopback" => flags.allow_loopback = true,
-            "--autonat-server" => {} // This behaviour always serves.
+            "--autonat-server" => flags.is_server = true, // Of v2: the behaviour of v1 always serves.
+            "--security" => flags.security = args.next().ok_or("--security which?")?,
             "--listen" => flags.listen.push(args.next().ok_or("--listen what?")?.parse()?),
             "--announce" => flags.announce.push(args.next().ok_or("--announce what?")?.parse()?),
             "--key-seed" => flags.key_seed = args.next().ok_or("--key-seed what?")?.parse()?,
@@ -286,7 +412,7 @@ fn swarm(flags: &Flags) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     };
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_other_transport(|key| transport::make(key, &flags.security))?
         .with_behaviour(|key| Behaviour {
             identify: identify::Behaviour::new(
                 identify::Config::new_with_signed_peer_record("ipfs/0.1.0".into(), key)
@@ -295,6 +421,11 @@ fn swarm(flags: &Flags) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
             ),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_millis(250))),
             autonat: autonat::Behaviour::new(key.public().to_peer_id(), autonat),
+            autonat2: autonat::v2::client::Behaviour::new(
+                OsRng,
+                autonat::v2::client::Config::default().with_probe_interval(PROBE_INTERVAL),
+            ),
+            autonat2_server: flags.is_server.then(autonat::v2::server::Behaviour::default).into(),
             stream: stream::Behaviour::new(),
             echo_server: echo_server::Behaviour,
         })?
@@ -340,8 +471,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         awaiting_identify: vec![],
         pings: vec![],
         probe: None,
+        latencies: HashMap::new(),
+        probe2: None,
+        probed2: HashMap::new(),
     };
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
+    let mut clock = tokio::time::interval(PROBE_INTERVAL);
     loop {
         tokio::select! {
             event = node.swarm.select_next_some() => node.on_event(event),
@@ -350,6 +485,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 value["id"] = json!(id);
                 emit(value);
             }
+            _ = clock.tick() => node.advance_probe2(),
             line = lines.next_line() => {
                 let Some(line) = line? else { break };
                 let command: Value = serde_json::from_str(&line)?;

@@ -1,6 +1,6 @@
-#include "protocols/autonat/throttle.hpp"
+#include "swarm/throttle.hpp"
 
-namespace pyrsia::autonat {
+namespace pyrsia::swarm {
 
 Throttle::Throttle(const std::vector<ThrottleWindow>& windows) {
   for (const auto& limits : windows) windows_.push_back({limits, {}, {}, {}});
@@ -38,4 +38,4 @@ void Throttle::expire(Window& window, TimePoint now) {
   }
 }
 
-}  // namespace pyrsia::autonat
+}  // namespace pyrsia::swarm

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "swarm/ip_group.hpp"
+#include "base/ip_group.hpp"
 
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/time.hpp>
@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace pyrsia::autonat {
+namespace pyrsia::swarm {
 
-/// At most so many dial-backs within any time of this length.
+/// At most so many requests within any time of this length.
 struct ThrottleWindow {
   Duration length = std::chrono::seconds(1);
   std::size_t all_peers = 30;
@@ -46,11 +46,11 @@ class Throttle {
     ThrottleWindow limits;
     std::deque<Entry> entries;
     std::unordered_map<PeerId, std::size_t> counts;
-    swarm::IpGroupCounts ip_counts;
+    IpGroupCounts ip_counts;
   };
   static void expire(Window& window, TimePoint now);
 
   std::vector<Window> windows_;
 };
 
-}  // namespace pyrsia::autonat
+}  // namespace pyrsia::swarm

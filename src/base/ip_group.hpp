@@ -6,7 +6,7 @@
 #include <map>
 #include <optional>
 
-namespace pyrsia::swarm {
+namespace pyrsia {
 
 /// Whom an IP address is likely to belong to: an IPv4 address, an IPv6 /56. None for loopback,
 /// which is not counted.
@@ -40,4 +40,4 @@ class IpGroupCounts {
   std::map<IpAddress, std::size_t> counts_;
 };
 
-}  // namespace pyrsia::swarm
+}  // namespace pyrsia

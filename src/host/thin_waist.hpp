@@ -1,0 +1,22 @@
+#pragma once
+
+#include <pyrsia/ip.hpp>
+#include <pyrsia/multiaddr.hpp>
+
+#include <string>
+
+namespace pyrsia::host {
+
+/// What addresses of one socket have in common: "/ip4/…/tcp/…" of tcp, ws and wss, "/ip4/…/udp/…"
+/// of quic-v1 and what else runs over UDP. Who reaches one of them reaches the port, and so all:
+/// they share one verdict. Of a name, and of anything else, the address itself, without /p2p.
+Multiaddr thin_waist(const Multiaddr& address);
+
+/// True for an address over UDP.
+bool is_over_udp(const Multiaddr& address);
+
+/// The network that counts as one witness, in words: "192.0.2.0/24", "2001:db8:0:100::/56". Who
+/// holds one address of it can mostly have others.
+std::string witness_network(const IpAddress& ip);
+
+}  // namespace pyrsia::host

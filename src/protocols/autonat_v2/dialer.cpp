@@ -1,0 +1,95 @@
+#include "protocols/autonat_v2/dialer.hpp"
+
+#include "protocols/autonat_v2/exchange.hpp"
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::autonat_v2 {
+namespace {
+
+/// Closes a connection that has served its purpose, whatever ends the task that made it.
+class Closing {
+ public:
+  Closing(swarm::Swarm& swarm, swarm::ConnectionId connection)
+      : swarm_(swarm), connection_(connection) {}
+  Closing(const Closing&) = delete;
+  Closing& operator=(const Closing&) = delete;
+  ~Closing() { swarm_.close_connection(connection_); }
+
+ private:
+  swarm::Swarm& swarm_;
+  swarm::ConnectionId connection_;
+};
+
+/// A dial that failed for a reason of ours, and so says nothing about the address.
+bool is_our_fault(Error error) {
+  for (const auto code :
+       {Errc::cancelled, Errc::limit_reached, Errc::unavailable, Errc::network_failed,
+        Errc::invalid_argument, Errc::address_in_use, Errc::permission_denied})
+    if (error == code) return true;
+  return false;
+}
+
+}  // namespace
+
+/// Counts a dial-back against max_dials.
+class Dialer::Running {
+ public:
+  explicit Running(Dialer& dialer) : dialer_(dialer) { ++dialer_.running_count_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() { --dialer_.running_count_; }
+
+ private:
+  Dialer& dialer_;
+};
+
+bool Dialer::is_willing_to_dial(const Multiaddr& address, const PeerId& client) const {
+  const auto named = address.peer_id();
+  if (named && *named != client) return false;
+  const auto bare = address.without_peer();
+  const auto ip = bare.ip();  // A name can mean anything, and another thing to us than to others.
+  if (!ip || bare.is_relayed() || bare.port().value_or(0) == 0) return false;
+  if (!swarm_.classifier().is_usable_by_others(bare) || !swarm_.can_dial(bare)) return false;
+  if (!has_family_of(*ip)) return false;
+  const auto own = swarm_.listen_addresses();
+  return std::ranges::find(own, bare) == own.end();
+}
+
+bool Dialer::has_family_of(const IpAddress& target) const {
+  // A NAT makes the IPv4 internet of a private address; IPv6 needs one of the target's own class.
+  auto wanted = swarm_.classifier().classify(target);
+  if (target.is_v4()) wanted = std::min(wanted, AddressClass::private_use);
+  return std::ranges::any_of(swarm_.env().interface_addresses(), [&](const auto& each) {
+    return each.ip.is_v6() == target.is_v6() && swarm_.classifier().classify(each.ip) >= wanted;
+  });
+}
+
+Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce) {
+  if (running_count_ >= config_.max_dials) co_return Errc::limit_reached;
+  const Running running(*this);
+  swarm::DialRequest request{.peer = std::move(client), .addresses = {address.without_peer()}};
+  request.is_only_these = true;
+  request.is_new_connection = true;
+  request.use_new_port = true;  // Else we would come through the hole of the client's own traffic.
+  auto dial = swarm_.connect(std::move(request));
+  const auto connection =
+      co_await with_timeout(swarm_.env(), config_.dial_timeout, std::move(dial));
+  if (!connection && is_our_fault(connection.error())) co_return connection.error();
+  if (!connection) co_return DialStatus::dial_error;
+  const Closing closing(swarm_, connection->id);
+  auto handing = hand_over(connection->id, nonce);
+  const auto handed =
+      co_await with_timeout(swarm_.env(), config_.stream_timeout, std::move(handing));
+  if (!handed && handed.error() == Errc::cancelled) co_return handed.error();
+  co_return handed ? DialStatus::ok : DialStatus::dial_back_error;
+}
+
+Task<> Dialer::hand_over(swarm::ConnectionId connection, std::uint64_t nonce) {
+  const std::string protocol(kDialBackProtocol);
+  PYRSIA_CO_TRY(const auto stream, co_await swarm_.open_stream_on(connection, protocol));
+  co_return co_await send_nonce(*stream, nonce);
+}
+
+}  // namespace pyrsia::autonat_v2

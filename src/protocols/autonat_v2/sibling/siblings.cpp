@@ -1,0 +1,179 @@
+#include "protocols/autonat_v2/sibling/siblings.hpp"
+
+#include "protocols/autonat_v2/sibling/exchange.hpp"
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::autonat_v2::sibling {
+namespace {
+
+/// Siblings that are asked for one dial-back, one after another.
+constexpr std::size_t kMaxAsked = 8;
+
+bool is_allowed(swarm::Throttle& throttle, const PeerId& peer, const IpAddress& ip, TimePoint now) {
+  if (throttle.check(peer, ip, now) != swarm::Throttle::Verdict::allowed) return false;
+  throttle.add(peer, ip, now);
+  return true;
+}
+
+}  // namespace
+
+Siblings::Siblings(swarm::Swarm& swarm, const Config& config, Dialer& dialer, Logger log)
+    : swarm_(swarm),
+      env_(swarm.env()),
+      config_(config),
+      dialer_(dialer),
+      log_(log),
+      throttle_(config.throttle),
+      target_throttle_(config.target_throttle),
+      tasks_(env_) {
+  for (const auto& address : config.peers) {
+    const auto peer = address.peer_id();
+    if (peer && *peer != swarm.local_peer()) siblings_[*peer].address = address;
+  }
+}
+
+Siblings::~Siblings() = default;
+
+void Siblings::start() {
+  if (is_empty()) return;
+  swarm::ProtocolLimits limits;
+  limits.streams = 256;
+  swarm_.handle_for([this](const PeerId& peer) { return siblings_.contains(peer); },
+                    std::string(kProtocol), limits,
+                    [this](swarm::IncomingStream incoming) { return serve(std::move(incoming)); });
+  tasks_.spawn(stay_connected());
+}
+
+Task<> Siblings::stop() {
+  tasks_.cancel();
+  co_return co_await tasks_.join();
+}
+
+Task<> Siblings::serve(swarm::IncomingStream incoming) {
+  metrics_.asked.add();
+  auto& stream = *incoming.stream;
+  auto receiving = receive_request(stream);
+  auto received = co_await with_timeout(env_, config_.receive_timeout, std::move(receiving));
+  if (!received) {
+    metrics_.rejected.add();
+    stream.reset(ResetCode::protocol_violation);
+    co_return received.error();
+  }
+  PYRSIA_CO_TRY(const auto response, co_await help(incoming.connection.peer, *std::move(received)));
+  log_.debug("asked by a sibling", {{"status", name(response.status)}});
+  auto responding = respond(stream, response);
+  co_return co_await with_timeout(env_, config_.receive_timeout, std::move(responding));
+}
+
+Task<Response> Siblings::help(PeerId asker, Request request) {
+  // Our own rules hold whoever asks: a sibling may be in other hands one day.
+  if (!dialer_.is_willing_to_dial(request.address, request.client)) {
+    metrics_.rejected.add();
+    co_return Response{Status::refused};
+  }
+  if (swarm_.is_connected(request.client)) {
+    metrics_.known_clients.add();
+    co_return Response{Status::known_client};
+  }
+  const auto now = env_.now();
+  const auto target = *request.address.ip();
+  if (!is_allowed(throttle_, asker, IpAddress::v4_loopback(), now) ||  // Its IP is not counted.
+      !is_allowed(target_throttle_, request.client, target, now)) {
+    metrics_.rejected.add();
+    co_return Response{Status::rejected};
+  }
+  const auto nonce = request.nonce;
+  auto dialing = dialer_.dial_back(std::move(request.client), std::move(request.address), nonce);
+  const auto dialed = co_await std::move(dialing);
+  if (dialed) {
+    metrics_.helped.add();
+    co_return Response{Status::dialed, *dialed};
+  }
+  if (dialed.error() == Errc::cancelled) co_return dialed.error();
+  metrics_.rejected.add();
+  co_return Response{dialed.error() == Errc::limit_reached ? Status::rejected
+                                                           : Status::internal_error};
+}
+
+Task<DialStatus> Siblings::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
+                                     IpAddress own_ip) {
+  for (const auto& sibling : helpers(address, own_ip)) {
+    metrics_.requests.add();
+    const Request request{client, address, nonce};
+    const auto response =
+        co_await with_timeout(env_, config_.request_timeout, ask(sibling, request));
+    if (!response && response.error() == Errc::cancelled) co_return response.error();
+    if (!response) {
+      metrics_.failed.add();
+      log_.debug("sibling does not answer", {{"error", response.error()}});
+      siblings_[sibling].rests_until = env_.now() + config_.rest;
+      // It may have dialed all the same: nobody must try now whom its dial has let in.
+      if (response.error() == Errc::timed_out) co_return Errc::timed_out;
+      continue;
+    }
+    if (response->status == Status::dialed) co_return response->dial_status;
+    log_.debug("sibling does not help", {{"status", name(response->status)}});
+  }
+  co_return Errc::unavailable;
+}
+
+Task<Response> Siblings::ask(PeerId sibling, Request asked) {
+  const std::string protocol(kProtocol);
+  auto opening = swarm_.open_stream(std::move(sibling), protocol);
+  PYRSIA_CO_TRY(const auto stream, co_await std::move(opening));
+  auto response = co_await request(*stream, std::move(asked));
+  if (!response) stream->reset();
+  co_return response;
+}
+
+std::vector<PeerId> Siblings::helpers(const Multiaddr& address, const IpAddress& own_ip) {
+  std::vector<IpAddress> excluded{own_ip.unmapped()};
+  if (const auto target = address.ip()) excluded.push_back(target->unmapped());
+  for (const auto& each : config_.own_addresses)
+    if (const auto ip = each.ip()) excluded.push_back(ip->unmapped());
+  std::vector<PeerId> out;
+  for (const auto& [peer, sibling] : siblings_) {
+    if (!swarm_.is_connected(peer) || env_.now() < sibling.rests_until) continue;
+    const auto ip = public_ip(peer, sibling);
+    if (ip && std::ranges::find(excluded, *ip) == excluded.end()) out.push_back(peer);
+  }
+  for (std::size_t i = out.size(); i > 1; --i) std::swap(out[i - 1], out[env_.random_below(i)]);
+  if (out.size() > kMaxAsked) out.erase(out.begin() + kMaxAsked, out.end());
+  return out;
+}
+
+std::optional<IpAddress> Siblings::public_ip(const PeerId& peer, const Sibling& sibling) const {
+  const auto usable = [&](const std::optional<IpAddress>& ip) -> std::optional<IpAddress> {
+    if (!ip || !swarm_.classifier().is_usable_by_others(*ip)) return std::nullopt;
+    return ip->unmapped();
+  };
+  // Members often reach each other by private addresses: the listed one says more.
+  if (const auto ip = usable(sibling.address.ip())) return ip;
+  for (const auto& connection : swarm_.connections_to(peer))
+    if (const auto ip = usable(connection.remote.ip())) return ip;
+  return std::nullopt;
+}
+
+Task<> Siblings::stay_connected() {
+  for (;;) {
+    for (const auto& [peer, sibling] : siblings_)
+      if (!swarm_.is_connected(peer)) tasks_.spawn(connect(peer, sibling.address));
+    PYRSIA_CO_TRY(co_await env_.sleep_for(config_.check_interval));
+    // Each try has ended by then: connect_timeout is no longer than the interval.
+  }
+}
+
+Task<> Siblings::connect(PeerId sibling, Multiaddr address) {
+  swarm::DialRequest request{.peer = std::move(sibling), .addresses = {std::move(address)}};
+  // From our listener's port, two that dial each other at one moment would meet half-way, as TCP
+  // has it (RFC 9293, 3.5: simultaneous open), and both wait for the other to answer.
+  request.use_new_port = true;
+  auto dial = swarm_.connect(std::move(request));
+  const auto connected = co_await with_timeout(env_, config_.connect_timeout, std::move(dial));
+  if (!connected) log_.debug("cannot reach a sibling", {{"error", connected.error()}});
+  co_return ok;
+}
+
+}  // namespace pyrsia::autonat_v2::sibling

@@ -1,0 +1,406 @@
+/// Bad peers, bad networks, and addresses that change.
+#include "transport/quic/stateless.hpp"
+#include "transport/quic/test_peers.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pyrsia::transport::quic {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(QuicRobustness, AnIdleConnectionLivesByKeepAlives) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(10min);
+  EXPECT_TRUE(peers.end_a->is_serving());
+  EXPECT_TRUE(peers.end_b->is_serving());
+}
+
+TEST(QuicRobustness, ADeadPeerIsNoticedAfterTheIdleTimeout) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.net.partition({&peers.host_a}, {&peers.host_b});
+  peers.world.run_for(45s);
+  EXPECT_FALSE(peers.end_a->is_serving());
+  EXPECT_EQ(peers.end_a->reason(), Errc::timed_out);
+  EXPECT_EQ(peers.end_b->reason(), Errc::timed_out);
+  EXPECT_EQ(peers.a.metrics().idle_timeouts.value(), 1U);
+}
+
+TEST(QuicRobustness, APeerThatStartedAnewResetsTheOldConnection) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(1s);
+  // The power fails; the next process has the same host key and port.
+  peers.host_b.crash();
+  peers.world.run_for(1s);
+  peers.host_b.restart();
+  Transport again(peers.host_b, test_key(2), Config());
+  auto listener = again.listen(address("/ip4/0.0.0.0/udp/4001/quic-v1")).value();
+  peers.world.run_for(6s);
+  EXPECT_FALSE(peers.end_a->is_serving()) << "the reset was not understood";
+  EXPECT_EQ(peers.end_a->reason(), Errc::reset);
+  EXPECT_GE(again.metrics().resets.value(), 1U);
+  listener.reset();
+  peers.world.run(again.stop());
+}
+
+/// Sends what it likes to B's port.
+struct Stranger {
+  explicit Stranger(Peers& p)
+      : peers(p), socket(p.host_a.udp_bind(sim::at("1.2.3.4", 999)).value()) {}
+
+  void send(BytesView bytes) { EXPECT_TRUE(socket->send(sim::at("5.6.7.8", 4001), bytes)); }
+  /// All that comes back within a second.
+  std::vector<Bytes> answers() {
+    std::vector<Bytes> out;
+    peers.world.run(collect(out));
+    return out;
+  }
+  Task<> collect(std::vector<Bytes>& out) {
+    for (;;) {
+      auto receiving = socket->receive_batch();
+      PYRSIA_CO_TRY(const auto batch,
+                    co_await with_timeout(peers.host_a, Duration(1s), std::move(receiving)));
+      for (const auto& datagram : batch)
+        out.emplace_back(datagram.bytes.begin(), datagram.bytes.end());
+    }
+  }
+
+  Peers& peers;
+  std::unique_ptr<UdpSocket> socket;
+};
+
+Bytes long_header(std::uint32_t version, std::size_t size) {
+  Bytes packet = {0xc0,
+                  std::uint8_t(version >> 24),
+                  std::uint8_t(version >> 16),
+                  std::uint8_t(version >> 8),
+                  std::uint8_t(version),
+                  8,
+                  1,
+                  2,
+                  3,
+                  4,
+                  5,
+                  6,
+                  7,
+                  8,
+                  8,
+                  9,
+                  8,
+                  7,
+                  6,
+                  5,
+                  4,
+                  3,
+                  2};
+  packet.resize(size);
+  return packet;
+}
+
+TEST(QuicRobustness, AnUnknownVersionIsAnsweredOnlyWhereThatAmplifiesNothing) {
+  Peers peers;
+  Stranger stranger(peers);
+  stranger.send(long_header(0xff00001d, 1199));
+  EXPECT_TRUE(stranger.answers().empty());
+  stranger.send(long_header(0xff00001d, 1200));
+  const auto answers = stranger.answers();
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_EQ(Bytes(answers[0].begin() + 1, answers[0].begin() + 5), Bytes(4, 0));
+  EXPECT_LT(answers[0].size(), 60U);
+}
+
+TEST(QuicRobustness, WhatIsNoQuicGoesToTheOtherSinkOrIsDropped) {
+  struct Sink final : DatagramSink {
+    bool on_datagram(const Endpoint& local, const ReceivedDatagram& datagram) override {
+      ports.push_back(local.port);
+      texts.emplace_back(as_text(datagram.bytes));
+      return true;
+    }
+    std::vector<std::uint16_t> ports;
+    std::vector<std::string> texts;
+  };
+  Peers peers;
+  Stranger stranger(peers);
+  const Bytes stun = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+  stranger.send(stun);
+  EXPECT_TRUE(stranger.answers().empty());
+  EXPECT_EQ(peers.b.metrics().unknown_datagrams.value(), 1U);
+  Sink sink;
+  peers.b.set_other_sink(&sink);
+  stranger.send(stun);
+  stranger.send(Bytes(64, 0x55));  // Looks like a short header: the padding of a hole punch.
+  EXPECT_TRUE(stranger.answers().empty());
+  ASSERT_EQ(sink.texts.size(), 2U);
+  EXPECT_EQ(sink.ports[0], 4001);
+  EXPECT_EQ(sink.texts[0], as_text(stun));
+  peers.b.set_other_sink(nullptr);
+  OutgoingDatagram raw;
+  raw.to = stranger.socket->local();
+  raw.bytes = as_bytes("padding");
+  EXPECT_TRUE(peers.b.send_from(peers.b.sockets().at(0), raw));
+  EXPECT_EQ(stranger.answers().size(), 1U);
+  EXPECT_EQ(peers.b.send_from(sim::at("0.0.0.0", 9), raw).error(), Errc::not_found);
+}
+
+TEST(QuicRobustness, AnUnknownShortPacketGetsAShorterReset) {
+  Peers peers;
+  Stranger stranger(peers);
+  stranger.send(Bytes(30, 0x55));
+  stranger.send(Bytes(500, 0x55));
+  stranger.send(Bytes(21, 0x55));
+  const auto answers = stranger.answers();
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0].size(), 29U);
+  EXPECT_EQ(answers[1].size(), 43U);
+}
+
+/// The first packets of so many dials, as they are on the wire.
+std::vector<Bytes> first_packets(Peers& peers, std::size_t count) {
+  std::vector<Bytes> packets;
+  struct Catch {
+    static Task<Bytes> one(UdpSocket& from) {
+      PYRSIA_CO_TRY(const auto batch, co_await from.receive_batch());
+      co_return Bytes(batch[0].bytes.begin(), batch[0].bytes.end());
+    }
+    static Task<Connection> dial(Peers& all) {
+      const auto remote = address("/ip4/5.6.7.8/udp/777/quic-v1");
+      auto dialing = all.a.dial(remote, test_key(2).peer_id(), DialOptions());
+      co_return co_await with_timeout(all.host_a, Duration(100ms), std::move(dialing));
+    }
+  };
+  while (packets.size() < count) {
+    const auto socket = peers.host_b.udp_bind(sim::at("5.6.7.8", 777)).value();
+    auto [dialed, caught] = peers.world.run(Catch::dial(peers), Catch::one(*socket));
+    packets.push_back(caught.value());
+    peers.world.run_for(100ms);  // Its farewell is not for the next one.
+  }
+  return packets;
+}
+
+TEST(QuicRobustness, AFloodFromFalseAddressesIsBoundedAndAmplifiesNothing) {
+  Config config;
+  config.retry_above_half_open = 16;
+  config.max_half_open = 32;
+  Peers peers(1, config);
+  const auto packets = first_packets(peers, 300);
+  auto& spoofer = peers.net.add_host({"spoofer", {"9.0.0.1"}});
+  std::size_t sent = 0;
+  std::size_t answered = 0;
+  peers.net.set_trace([&](const std::string& line) {
+    const auto plus = line.rfind('+');
+    const auto size = std::stoul(line.substr(plus + 1));
+    if (line.find("sent: udp 9.0.") != std::string::npos) sent += size;
+    if (line.find("> 9.0.") != std::string::npos && line.find("sent: ") != std::string::npos)
+      answered += size;
+  });
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    spoofer.set_addresses({"9.0." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1)});
+    const auto socket = spoofer.udp_bind(sim::at("0.0.0.0", 1000)).value();
+    EXPECT_TRUE(socket->send(sim::at("5.6.7.8", 4001), packets[i]));
+    if (i % 10 == 0) peers.world.run_for(1ms);
+  }
+  peers.world.run_for(60ms);
+  EXPECT_LE(peers.b.half_open_count(), 16U);
+  EXPECT_EQ(peers.b.metrics().retries.value(), 300U - 16U);
+  peers.world.run_for(30s);
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+  EXPECT_GT(sent, 0U);
+  EXPECT_LT(answered, 3 * sent);
+  peers.net.set_trace(nullptr);
+  // Whoever is real gets in meanwhile and afterwards.
+  EXPECT_TRUE(peers.connect());
+}
+
+TEST(QuicRobustness, UnderLoadAPeerProvesItsAddressWithOneMoreRoundTrip) {
+  Config config;
+  config.retry_above_half_open = 0;
+  Peers peers(1, config);
+  ASSERT_TRUE(peers.connect());
+  EXPECT_EQ(peers.world.now(), TimePoint(250ms));
+  EXPECT_EQ(peers.b.metrics().retries.value(), 1U);
+}
+
+TEST(QuicRobustness, TooManyHalfOpenAreRefusedAtOnce) {
+  Config config;
+  config.max_half_open = 0;
+  Peers peers(1, config);
+  auto [dialed] = peers.world.run(peers.dial_b());
+  EXPECT_EQ(dialed.error(), Errc::refused);
+  EXPECT_EQ(peers.world.now(), TimePoint(100ms));
+}
+
+TEST(QuicRobustness, AClientThatNeverCompletesIsForgotten) {
+  Peers peers;
+  Stranger stranger(peers);
+  stranger.send(first_packets(peers, 1)[0]);
+  peers.world.run_for(1s);
+  EXPECT_EQ(peers.b.half_open_count(), 1U);
+  peers.world.run_for(10s);
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+}
+
+TEST(QuicRobustness, NobodyAcceptsSoTheListenerRefuses) {
+  Config config;
+  config.max_ready = 2;
+  Peers peers(1, config);
+  std::vector<Connection> dialed;
+  for (int i = 0; i < 3; ++i) {
+    auto [one] = peers.world.run(peers.dial_b());
+    ASSERT_TRUE(one);
+    dialed.push_back(*std::move(one));
+  }
+  peers.world.run_for(1s);
+  EXPECT_EQ(peers.b.metrics().refused.value(), 1U);
+  auto [confirmed] = peers.world.run(dialed[2].muxer->wait_confirmed());
+  EXPECT_FALSE(confirmed);
+}
+
+TEST(QuicRobustness, ACertificateThatTheServerRefusesFailsTheConfirmation) {
+  Peers peers;
+  // By B's calendar A's certificate, made for 1975 to 4096, is not valid yet.
+  peers.host_b.set_wall_offset(-std::chrono::hours(24 * 365 * 60));
+  auto [dialed] = peers.world.run(peers.dial_b());
+  ASSERT_TRUE(dialed) << dialed.error();  // B has not seen the certificate by now.
+  auto [confirmed] = peers.world.run(dialed->muxer->wait_confirmed());
+  EXPECT_EQ(confirmed.error(), Errc::refused);
+  EXPECT_EQ(peers.world.now(), TimePoint(200ms));
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+  auto [stream] = peers.world.run(dialed->muxer->open_stream());
+  EXPECT_EQ(stream.error(), Errc::closed);
+}
+
+TEST(QuicRobustness, ACertificateThatTheClientRefusesFailsTheDial) {
+  Peers peers;
+  peers.host_a.set_wall_offset(-std::chrono::hours(24 * 365 * 60));
+  auto [dialed] = peers.world.run(peers.dial_b());
+  EXPECT_EQ(dialed.error(), Errc::protocol_violation);
+  peers.world.run_for(1s);
+  EXPECT_EQ(peers.b.half_open_count(), 0U);
+}
+
+/// Behind a NAT of a home: what a peer sees of it.
+struct Home {
+  explicit Home(Peers& p, const std::string& external) : peers(p) {
+    sim::NatConfig config;
+    config.external = {IpAddress::parse(external).value()};
+    config.allocation = sim::PortAllocation::sequential;
+    nat = &peers.net.add_nat(config);
+    host = &peers.net.add_host({"home", {"192.168.1.2"}, nat});
+    transport = std::make_unique<Transport>(*host, test_key(3), Config());
+  }
+  ~Home() {
+    if (end) peers.world.run(end->finish());
+    end.reset();
+    peers.world.run(transport->stop());
+  }
+  Task<Connection> dial() {
+    const auto remote = address("/ip4/5.6.7.8/udp/4001/quic-v1");
+    co_return co_await transport->dial(remote, test_key(2).peer_id(), DialOptions());
+  }
+  void connect() {
+    auto [dialed, accepted] = peers.world.run(dial(), accept_one(*peers.listener));
+    ASSERT_TRUE(dialed && accepted);
+    end = std::make_unique<End>(*host, *std::move(dialed));
+    peers.end_b = std::make_unique<End>(peers.host_b, *std::move(accepted));
+  }
+
+  Peers& peers;
+  sim::SimNat* nat = nullptr;
+  sim::SimHost* host = nullptr;
+  std::unique_ptr<Transport> transport;
+  std::unique_ptr<End> end;
+};
+
+Task<> rebind_at(Home& home, std::initializer_list<Duration> times) {
+  for (const auto time : std::vector<Duration>(times)) {
+    PYRSIA_CO_TRY(co_await home.host->sleep_for(time));
+    home.nat->table().forget();
+  }
+  co_return ok;
+}
+
+Task<std::uint64_t> download(Home& home, std::uint64_t count) {
+  PYRSIA_CO_TRY(const auto stream, co_await home.end->connection.muxer->open_stream());
+  TaskGroup writing(*home.host);
+  writing.spawn(write_numbers(*stream, count));
+  const auto read = co_await read_numbers(*stream);
+  if (!read) stream->reset();
+  PYRSIA_CO_TRY(co_await writing.join());
+  co_return read;
+}
+
+TEST(QuicRobustness, ANatThatForgetsItsMappingsLosesNoByte) {
+  Peers peers;
+  auto path = sim::delay_of(50ms);
+  path.bytes_per_second = 1'000'000;
+  peers.net.set_default_path(path);
+  Home home(peers, "7.0.0.1");
+  ASSERT_NO_FATAL_FAILURE(home.connect());
+  const auto before = peers.end_b->connection.remote;
+  auto downloading = with_timeout(*home.host, Duration(5min), download(home, 3'000'000));
+  auto [read, rebound, echoed] = peers.world.run(
+      std::move(downloading), rebind_at(home, {1s, 1s, 1s}), echo_next(*peers.end_b));
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(*read, 3'000'000U);
+  EXPECT_TRUE(echoed);
+  EXPECT_GE(peers.b.metrics().paths_validated.value(), 3U);
+}
+
+TEST(QuicRobustness, AHostThatMovesToAnotherNetworkKeepsItsConnection) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(1s);
+  peers.host_a.set_addresses({"4.4.4.4"});
+  peers.world.run_for(20s);
+  EXPECT_TRUE(peers.end_a->is_serving());
+  EXPECT_TRUE(peers.end_b->is_serving());
+  EXPECT_GE(peers.b.metrics().paths_validated.value(), 1U);
+}
+
+/// One echoed question, whatever breaks on the way.
+void one_question(std::uint64_t failing, std::uint64_t& operations) {
+  Peers peers;
+  peers.net.fail_operation(failing);
+  struct Question {
+    static Task<> ask(Peers& peers) {
+      PYRSIA_CO_TRY(auto dialed, co_await peers.dial_b());
+      peers.end_a = std::make_unique<End>(peers.host_a, std::move(dialed));
+      PYRSIA_CO_TRY(const auto stream, co_await peers.end_a->connection.muxer->open_stream());
+      PYRSIA_CO_TRY(co_await stream->write_all(as_bytes("q")));
+      PYRSIA_CO_TRY(co_await stream->close_write());
+      std::array<std::uint8_t, 1> answer{};
+      PYRSIA_CO_TRY(co_await read_exactly(*stream, answer));
+      co_return ok;
+    }
+    static Task<> serve(Peers& peers) {
+      PYRSIA_CO_TRY(auto accepted, co_await accept_one(*peers.listener));
+      peers.end_b = std::make_unique<End>(peers.host_b, std::move(accepted));
+      co_return co_await echo_next(*peers.end_b);
+    }
+  };
+  auto [asked, served] =
+      peers.world.run(with_timeout(peers.host_a, Duration(1min), Question::ask(peers)),
+                      with_timeout(peers.host_b, Duration(1min), Question::serve(peers)));
+  EXPECT_NE(asked.error(), Errc::deadlock);
+  EXPECT_NE(asked.error(), Errc::timed_out) << "a lost packet was not sent again";
+  operations = peers.net.operation_count();
+  EXPECT_TRUE(operations <= failing ? asked.has_value() : true);
+}
+
+TEST(QuicRobustness, FaultSweep) {
+  std::uint64_t count = 0;
+
+  // Operation 0 is B's bind, which the set-up needs.
+  for (std::uint64_t i = 1; i < 200; ++i) {
+    SCOPED_TRACE(i);
+    one_question(i, count);
+    if (count <= i) return;
+  }
+  FAIL() << "the sweep did not come to an end";
+}
+
+}  // namespace
+}  // namespace pyrsia::transport::quic

@@ -1,0 +1,45 @@
+#include "transport/ws/target.hpp"
+
+#include <cassert>
+
+namespace pyrsia::transport::ws {
+namespace {
+
+constexpr std::uint16_t kHttpPort = 80;
+constexpr std::uint16_t kHttpsPort = 443;
+
+/// Printable and no space: what may stand in a request line. Others are percent-encoded.
+std::string path_of(BytesView raw) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  if (raw.empty() || raw.front() != '/') out += '/';
+  for (const auto byte : raw) {
+    const bool is_plain = byte > 0x20 && byte < 0x7f && byte != '"' && byte != '#' && byte != '%';
+    if (is_plain) {
+      out += static_cast<char>(byte);
+    } else {
+      out.append({'%', kDigits[byte >> 4], kDigits[byte & 15]});
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Target target_of(const Multiaddr& address) {
+  const auto endpoint = address.endpoint();
+  assert(endpoint && address.is_websocket());
+  Target target;
+  const auto ip = endpoint->ip.to_string();
+  target.host = endpoint->ip.is_v6() ? "[" + ip + "]" : ip;
+  target.path = "/";
+  for (const auto& [protocol, value] : address.components()) {
+    if (protocol == Protocol::sni) target.host = as_text(value);
+    if (protocol == Protocol::http_path) target.path = path_of(value);
+  }
+  const auto usual = address.is_secure_websocket() ? kHttpsPort : kHttpPort;
+  if (endpoint->port != usual) target.host += ":" + std::to_string(endpoint->port);
+  return target;
+}
+
+}  // namespace pyrsia::transport::ws

@@ -1,0 +1,65 @@
+"""What an address is, what the node thinks of it, and why: `addr explain`, evidence, `addr replay`."""
+import json
+
+from harness import Daemon, directory, expect, expect_refusal, free_port, run, wait_for
+
+
+def explain(program, cwd, address, *more, port):
+    done = run(program, "addr", "explain", address, "--json", "-p", str(port), *more, cwd=cwd)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_addr_explain_names_the_kind_without_a_node(program):
+    with directory() as cwd:
+        port = free_port()
+        for address, name, source, is_told in (
+                ("/ip4/100.64.3.7/tcp/44000", "shared address space of a carrier's NAT", "RFC 6598", False),
+                ("192.168.1.2", "private use", "RFC 1918", False),
+                ("/ip6/fe80::1/tcp/1", "link local", "RFC 4291", False),
+                ("/ip4/1.1.1.1/udp/1/quic-v1", None, None, True)):
+            code, told = explain(program, cwd, address, port=port)
+            expect(code == 0 and told["schema"] == "pyrsia.address/1", told)
+            expect(told.get("range", {}).get("name") == name, told)
+            expect(told.get("range", {}).get("source") == source, told)
+            expect(told["advertised"] is is_told and told["node"] is False, told)
+        text = run(program, "addr", "explain", "10.0.0.1", "-p", str(port), cwd=cwd)
+        expect("RFC 1918" in text.stdout and "none answers" in text.stdout, text.stdout)
+        for words in ([], ["explain"], ["explain", "x", "y"], ["forget", "10.0.0.1"]):
+            expect_refusal(run(program, "addr", *words, cwd=cwd), 64, "explain ADDR")
+        expect_refusal(run(program, "addr", "explain", "nonsense", cwd=cwd), 64, "no multiaddr")
+
+
+def test_addr_explain_asks_the_node_and_evidence_is_replayed(program):
+    with directory() as cwd, \
+            Daemon(program, "boot", "--key", "boot.key", cwd=cwd) as boot:
+        boot.wait_listening()
+        port = free_port()
+        with Daemon(program, "node", "-B", boot.http + "/status", "--record-evidence", "evidence.txt", cwd=cwd,
+                    http_port=port) as node:
+            wait_for("the verdict", lambda: node.get("/nat").json()["status"] == "reachable")
+            nat = node.get("/nat").json()
+            entry = next(e for e in nat["addresses"] if e["status"] == "reachable")
+            expect(entry["evidence"] or nat["evidence"], nat)
+            expect(set(entry) >= {"confirmed", "evidence"} and "confirmed" in nat, nat)
+            code, told = explain(program, cwd, entry["address"], "--address-scope", "loopback", port=port)
+            expect(code == 0 and told["candidate"] and told["verdict"]["status"] == "reachable", told)
+            expect(told["range"]["name"] == "loopback" and told["advertised"], told)
+            reason = nat["reason"]
+        header = (cwd / "evidence.txt").read_text().splitlines()[0]
+        expect(header == "pyrsia-evidence/1", header)
+        again = run(program, "addr", "replay", "evidence.txt", "--json", cwd=cwd)
+        replayed = json.loads(again.stdout)
+        expect(replayed["schema"] == "pyrsia.replay/1" and replayed["nat"]["status"] == "reachable", replayed)
+        expect(replayed["changes"][0]["new_status"] == "reachable", replayed)
+        expect(replayed["nat"]["reason"].split(", last")[0] == reason.split(", last")[0], (replayed, reason))
+
+
+def test_addr_replay_refuses_what_is_no_recording(program):
+    with directory() as cwd:
+        (cwd / "other").write_text("hello\n")
+        (cwd / "broken").write_text("pyrsia-evidence/1\n1 time\n2 nonsense\n")
+        expect_refusal(run(program, "addr", "replay", "other", cwd=cwd), 78, "no recording")
+        expect_refusal(run(program, "addr", "replay", "broken", cwd=cwd), 78, "line 3")
+        expect_refusal(run(program, "addr", "replay", "absent", cwd=cwd), 64, "cannot be read")
+        refused = run(program, "node", "--record-evidence", "no/such/file", cwd=cwd)
+        expect_refusal(refused, 78, "cannot be written")

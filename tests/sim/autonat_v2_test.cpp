@@ -1,0 +1,113 @@
+// AutoNAT v2 between whole hosts: a node, its boot server, and a sibling of that.
+#include "sim_node.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pyrsia::test {
+namespace {
+
+using namespace std::chrono_literals;
+using sim::Dependence;
+
+constexpr auto kBootIp = "1.2.3.10";
+constexpr auto kSiblingIp = "1.2.4.10";
+const std::string kUrl = "http://boot.pyrsia.test:7888/status";
+
+Multiaddr member(const std::string& ip, std::uint8_t number) {
+  const auto at = "/ip4/" + ip + "/tcp/" + std::to_string(SimNode::kPort);
+  return Multiaddr::parse(at)->with_peer(key_of(number).peer_id());
+}
+
+struct Setting {
+  explicit Setting(bool has_sibling) : network(world) {
+    network.set_default_path({.one_way_delay = 25ms});
+    world.set_run_limit(10min);
+    network.dns().add("boot.pyrsia.test", {kBootIp});
+    auto config = boot_config();
+    if (has_sibling) {
+      config.siblings = {member(kSiblingIp, 3)};
+      auto other = boot_config();
+      other.siblings = {member(kBootIp, 1)};
+      sibling.emplace(network.add_host({.name = "sibling", .addresses = {kSiblingIp}}), 3, other);
+      auto [started] = world.run(sibling->start());
+      EXPECT_TRUE(started);
+    }
+    boot.emplace(network.add_host({.name = "boot", .addresses = {kBootIp}}), 1, config);
+    auto [started] = world.run(boot->start());
+    EXPECT_TRUE(started);
+    world.run_for(10s);  // The siblings have found each other.
+  }
+  ~Setting() {
+    for (auto* each : {&node, &boot, &sibling}) {
+      if (!*each) continue;
+      auto [stopped] = world.run((*each)->stop());
+      EXPECT_TRUE(stopped);
+    }
+  }
+  void start_node(sim::SimHost& machine) {
+    node.emplace(machine, 2, node_config(kUrl));
+    auto [started] = world.run(node->start());
+    EXPECT_TRUE(started);
+  }
+  void start_node_behind(Dependence filtering) {
+    sim::NatConfig config;
+    config.external = {*IpAddress::parse("5.6.7.8")};
+    config.filtering = filtering;
+    auto& nat = network.add_nat(config);
+    start_node(network.add_host({.name = "node", .addresses = {"192.168.1.2"}, .behind = &nat}));
+  }
+  static std::uint64_t counter(std::optional<SimNode>& of, const std::string& name) {
+    return of->host().counters().at("pyrsia_" + name + "_total");
+  }
+
+  sim::World world;
+  sim::Network network;
+  std::optional<SimNode> sibling;
+  std::optional<SimNode> boot;
+  std::optional<SimNode> node;
+};
+
+TEST(AutonatV2, APublicNodeHasItsFirstAnswerInUnderASecondAt50Milliseconds) {
+  Setting setting(false);
+  setting.start_node(setting.network.add_host({.name = "node", .addresses = {"5.6.7.9"}}));
+  setting.world.run_for(1s);
+  EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_reachable"), 1U);
+  EXPECT_EQ(setting.node->host().nat().status, Reachability::reachable);
+}
+
+TEST(AutonatV2, WithoutASiblingAnAddressRestrictedNatLooksOpen) {
+  Setting setting(false);
+  setting.start_node_behind(Dependence::address_dependent);
+  setting.world.run_for(10s);
+  EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_reachable"), 1U);
+}
+
+TEST(AutonatV2, WithASiblingAnAddressRestrictedNatIsSeen) {
+  Setting setting(true);
+  setting.start_node_behind(Dependence::address_dependent);
+  setting.world.run_for(10s);
+  EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_reachable"), 0U);
+  EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_unreachable"), 1U);
+  EXPECT_EQ(Setting::counter(setting.boot, "autonat_v2_server_dials_by_sibling"), 1U);
+  EXPECT_EQ(Setting::counter(setting.sibling, "siblings_helped"), 1U);
+}
+
+TEST(AutonatV2, WithASiblingAFullConeIsStillOpen) {
+  Setting setting(true);
+  setting.start_node_behind(Dependence::endpoint_independent);
+  setting.world.run_for(10s);
+  EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_reachable"), 1U);
+  EXPECT_EQ(Setting::counter(setting.sibling, "siblings_helped"), 1U);
+}
+
+TEST(AutonatV2, NobodyHearsOfTheSiblingsProtocol) {
+  Setting setting(true);
+  setting.start_node(setting.network.add_host({.name = "node", .addresses = {"5.6.7.9"}}));
+  setting.world.run_for(2s);
+  const auto boot = setting.boot->peer_id();
+  auto [stream] = setting.world.run(setting.node->host().open_stream(boot, "/pyrsia/dial-back/1"));
+  EXPECT_EQ(stream.error(), Errc::not_supported);
+}
+
+}  // namespace
+}  // namespace pyrsia::test
