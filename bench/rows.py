@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import coturn
 import nginx
 from harness import LOAD_IP, SERVER_IP
 
@@ -11,6 +12,7 @@ LOAD_LISTEN = f"/ip4/{LOAD_IP}/tcp/0"
 LIMIT_PORT = "5580"
 STATUS_PORT = "7888"
 STATUS_CONNECTIONS = "64"
+STUN_IP, STUN_PORT = "127.0.0.1", "3478"  # stun_load sends to 127.0.0.0/8 only.
 
 
 @dataclass
@@ -87,6 +89,7 @@ ROWS = [
         not_of={"ours": "pyrsia_bench has no AutoNAT v2 yet"}),
     Row("status", "GET /status per s and server core", [], r"Requests/sec:\s+([\d.]+)", "http_ref", floor=0.62,
         target=0.87, is_per_server_core=True),
+    Row("stun", "STUN Binding answers/s", [], r"invalid=0 .* rps=([\d.]+)", "stun_ref", floor=0.73, target=0.87),
     Row("idle-rss", "bytes RSS an idle connection", ["idle", "--at-once", "1000"], IDLE,
         is_ratio_judged=False, floor=12 * 1024, target=6 * 1024, is_less_better=True, seconds=20,
         peer_at_once={"js": "300"}),
@@ -130,6 +133,8 @@ def limit_run(row, folder, seconds, document):
         common = ["-p", LIMIT_PORT, "-n", "32"]
         return _plain([program, "server", *common, "-T", life], [program, "client", *common, "-t", str(seconds)],
                       r"rate=([\d.]+)", seconds)
+    if row.limit == "stun_ref":
+        return _plain([program, "-p", STUN_PORT, "-T", life], stun_load(folder, seconds), row.figure, seconds)
     return _plain([program, "-p", STATUS_PORT, "-T", life, document], wrk("127.0.0.1", seconds), row.figure, seconds)
 
 
@@ -139,6 +144,23 @@ def status_run(row, pyrsia, folder, seconds):
               f"{folder}/key"]
     ready = rf"http://{SERVER_IP}:{STATUS_PORT}"
     return {**_plain(server, wrk(SERVER_IP, seconds), row.figure, seconds), "ready": ready}
+
+
+def stun_run(row, pyrsia, limits, seconds):
+    """The same for our STUN server: its limit for a source is counted, but never reached."""
+    server = [pyrsia, "stun-server", "-L", f"{STUN_IP}:{STUN_PORT}", "--stun-rate", "2000000"]
+    return {**_plain(server, stun_load(limits, seconds), row.figure, seconds), "ready": "STUN over UDP"}
+
+
+def coturn_run(row, limits, folder, seconds):
+    """The same for coturn."""
+    server = coturn.command(folder, STUN_IP, STUN_PORT)
+    return {**_plain(server, stun_load(limits, seconds), row.figure, seconds), "ready": coturn.READY}
+
+
+def stun_load(limits, seconds):
+    """32 source ports with 64 requests in flight each."""
+    return [f"{limits}/stun_load", "-a", STUN_IP, "-p", STUN_PORT, "-s", "32", "-w", "64", "-t", str(seconds)]
 
 
 def nginx_run(row, folder, seconds, document):

@@ -17,6 +17,7 @@ import sys
 import tempfile
 
 import builders
+import coturn
 import harness
 import nginx
 import rows
@@ -78,21 +79,25 @@ def programs_of(row, options, peers, folder, seconds, namespace):
     limit = [("limit", rows.limit_run(row, options.limits, seconds, document))] if row.limit else []
     if row.workload:
         ours = rows.peer_run(row, [options.bench], "ours", seconds)
+    elif row.name == "stun":
+        ours = rows.stun_run(row, options.pyrsia, options.limits, seconds)
     else:
         ours = rows.status_run(row, options.pyrsia, folder, seconds)
     # The limit before and after: the machine changes within a minute.
     out = [*limit, ("ours", ours), *limit] if "ours" not in row.not_of else limit
-    if not row.workload and "nginx" in peers:
+    if row.name == "stun" and "coturn" in peers:
+        out.append(("coturn", rows.coturn_run(row, options.limits, folder, seconds)))
+    if row.name == "status" and "nginx" in peers:
         out.append(("nginx", rows.nginx_run(row, folder, seconds, document)))
     for name, program in peers.items():
-        if row.workload and name != "nginx" and name not in row.not_of:
+        if row.workload and name not in ("nginx", "coturn") and name not in row.not_of:
             out.append((name, rows.peer_run(row, program, name, seconds)))
     return out
 
 
 def measure_row(row, options, peers, folder, namespace):
     series = {name: Series() for name in ["limit", "ours", *peers]}
-    if not row.workload and "wrk" in nginx.missing():
+    if row.name == "status" and "wrk" in nginx.missing():
         series["ours"].reason = "wrk is NOT INSTALLED: scripts/setup --bench"
         return series
     seconds = options.seconds or row.seconds
@@ -173,6 +178,14 @@ def with_nginx(peers):
     return peers if missing else {**peers, "nginx": ["nginx"]}
 
 
+def with_coturn(peers):
+    """The same for coturn."""
+    if coturn.is_missing():
+        print("turnserver is NOT INSTALLED: the row stun lacks it. scripts/setup --bench installs coturn.")
+        return peers
+    return {**peers, "coturn": ["turnserver"]}
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [row.name for row in rows.ROWS]
@@ -203,6 +216,8 @@ def main():
     peers = build_peers(wanted)
     if "status" in options.names:
         peers = with_nginx(peers)
+    if "stun" in options.names:
+        peers = with_coturn(peers)
     results = []
     with harness.Namespace() as namespace, tempfile.TemporaryDirectory() as folder:
         print(f"{os.cpu_count()} cores, TCP {namespace.congestion}, {options.runs} round(s); medians, one core a side; "

@@ -22,6 +22,18 @@ ExitCode run_ping(const Options& options);
 /// `perf`
 ExitCode run_perf(const Options& options);
 
+/// `probe`
+ExitCode run_probe(const Options& options);
+/// `probe pair`
+ExitCode run_pair(const Options& options);
+/// `stun-server`
+ExitCode run_stun_server(const Options& options);
+
+/// The STUN server of `boot` and of `stun-server`. `key` signs what members lend each other.
+stun::ServerConfig stun_config(const StunOptions& options, std::optional<KeyPair> key);
+/// Why it does not listen; `detail` is that of stun::Server::start().
+std::string stun_failure(const Error& error, const std::string& detail);
+
 /// The one line on stderr that says why the program ends.
 void complain(const Complaint& complaint);
 /// Data, on stdout. An answer that does not come out (a full disk) is told and is no success.

@@ -52,6 +52,9 @@ ExitCode run(int argc, char** argv) {
     case Command::perf: return run_perf(options);
     case Command::addr: return run_addr(options);
     case Command::map: return run_map(options);
+    case Command::probe: return run_probe(options);
+    case Command::pair: return run_pair(options);
+    case Command::stun_server: return run_stun_server(options);
   }
   return ExitCode::usage;
 }

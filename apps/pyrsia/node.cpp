@@ -1,6 +1,7 @@
 #include "node.hpp"
 
 #include "base/in_words.hpp"
+#include "commands.hpp"
 #include "report.hpp"
 
 #include <boost/json.hpp>
@@ -58,8 +59,8 @@ Complaint listen_complaint(std::string_view what, std::string_view where, const 
 
 }  // namespace
 
-Node::Node(Env& env, const Options& options, Host& host, const AddressClassifier& classifier,
-           Terminal& terminal)
+Node::Node(Env& env, const Options& options, Host& host, const KeyPair& key,
+           const AddressClassifier& classifier, Terminal& terminal)
     : env_(env),
       options_(options),
       host_(host),
@@ -69,6 +70,8 @@ Node::Node(Env& env, const Options& options, Host& host, const AddressClassifier
                  directory_metrics_),
       status_service_(directory_, *this, [this] { return values(); }),
       feed_(env),
+      stun_(env, stun_config(options.stun, key), Logger("stun", log_)),
+      probe_(env, options, [&host] { return host.nat(); }),
       server_(
           env, http::Config(),
           [this](const http::Request& request) { return router_.handle(request); }, http_metrics_),
@@ -89,6 +92,7 @@ Task<> Node::start() {
   tasks_.spawn(spin());
   terminal_.status("starting", true);
   if (!start_http()) co_return Errc::unavailable;
+  if (!start_stun()) co_return Errc::unavailable;
   tasks_.spawn(read_events());
   std::string detail;
   const auto started = co_await host_.start(&detail);
@@ -135,6 +139,23 @@ bool Node::start_http() {
   return true;
 }
 
+/// A boot server without STUN still does its main job: only who asked for it is refused.
+bool Node::start_stun() {
+  const auto& wish = options_.stun;
+  if (options_.command != Command::boot || wish.listen.empty()) return true;
+  std::string detail;
+  const auto started = stun_.start(&detail);
+  is_stun_running_ = started.has_value();
+  if (started) return true;
+  const auto why = stun_failure(started.error(), detail);
+  if (wish.is_listen_given) {
+    fail(started.error() == Errc::address_in_use ? ExitCode::try_later : ExitCode::bad_config, why);
+    return false;
+  }
+  terminal_.note("pyrsia: WARNING: " + why + "; going on without a STUN server");
+  return true;
+}
+
 void Node::fail(ExitCode code, const std::string& text) {
   terminal_.note("pyrsia: " + text);
   exit_code_ = code;
@@ -157,6 +178,8 @@ Task<> Node::stop() {
   watchdog_.spawn(end_if_stop_hangs());
   tasks_.cancel();
   (void)co_await server_.stop();
+  (void)co_await probe_.stop();
+  (void)co_await stun_.stop();
   (void)co_await directory_.stop();
   (void)co_await host_.stop();
   (void)co_await tasks_.join();
@@ -276,6 +299,7 @@ std::vector<PeerId> Node::connected_peers() const {
 void Node::mount() {
   status_service_.mount(router_);
   router_.add("GET", "/nat", [this](const http::Request&) { return nat(); });
+  router_.add("GET", "/probe", [this](const http::Request&) { return probe_.serve(); });
   router_.add("GET", "/events", [this](const http::Request&) { return events(); });
   router_.add("GET", "/healthz", [this](const http::Request&) { return health(); });
 }
@@ -319,6 +343,7 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_directory_members_entered_total"] = directory_metrics_.members_entered.value();
   values["pyrsia_directory_members_left_total"] = directory_metrics_.members_left.value();
   values["pyrsia_directory_rebuilds_total"] = directory_metrics_.rebuilds.value();
+  if (is_stun_running_) values.merge(stun_.counters());
   values["pyrsia_http_connections"] = server_.connection_count();
   values["pyrsia_http_connections_total"] = http_metrics_.connections.value();
   values["pyrsia_http_refused_connections_total"] = http_metrics_.refused_connections.value();

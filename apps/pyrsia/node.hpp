@@ -5,7 +5,9 @@
 #include "event_feed.hpp"
 #include "http/router.hpp"
 #include "http/server.hpp"
+#include "nat/stun/server.hpp"
 #include "options.hpp"
+#include "probe_service.hpp"
 #include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
 #include "terminal.hpp"
@@ -22,9 +24,10 @@ namespace pyrsia::app {
 /// The commands `node` and `boot`: a host, its local HTTP API, and what a person is shown of them.
 class Node final : public bootstrap::LocalNode {
  public:
-  /// `host` is not started yet. All must outlive the node.
-  Node(Env& env, const Options& options, Host& host, const AddressClassifier& classifier,
-       Terminal& terminal);
+  /// `host` is not started yet. All must outlive the node. `key` is the host's: it signs what STUN
+  /// servers of a cluster lend each other.
+  Node(Env& env, const Options& options, Host& host, const KeyPair& key,
+       const AddressClassifier& classifier, Terminal& terminal);
 
   /// Its whole life: HTTP, listening, joining, until it is asked to stop. Errors: none; see
   /// exit_code().
@@ -51,6 +54,7 @@ class Node final : public bootstrap::LocalNode {
   void show_steady_state();
   void end(ExitCode code);
   bool start_http();
+  bool start_stun();
   void fail(ExitCode code, const std::string& text);
 
   void mount();
@@ -72,6 +76,9 @@ class Node final : public bootstrap::LocalNode {
   bootstrap::Directory directory_;
   bootstrap::StatusService status_service_;
   EventFeed feed_;
+  stun::Server stun_;
+  bool is_stun_running_ = false;
+  ProbeService probe_;
   http::Metrics http_metrics_;
   http::Router router_;
   http::Server server_;

@@ -60,7 +60,7 @@ ExitCode run_node(Options options) {
     return complaint.code;
   }
   const auto classifier = make_classifier(options.host);
-  Node node(runtime.env(), options, **host, classifier, terminal);
+  Node node(runtime.env(), options, **host, *identity.key, classifier, terminal);
   const auto ended = runtime.run(node.run(), [&](int) { node.ask_to_stop(); });
   if (!ended) terminal.note("pyrsia: " + ended.error().message());
   return node.exit_code();

@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include "bootstrap/status/document.hpp"
+#include "stun_options.hpp"
 
 #include <fmt/format.h>
 
@@ -346,6 +347,8 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
     return reader.complaint;
   }
   if (reader.complaint) return reader.complaint;
+  if (auto complaint = read_stun_options(settings, options.stun)) return complaint;
+  if (auto complaint = read_probe_options(settings, options.probe)) return complaint;
   apply_precedence(settings, options);
   note_unused(settings, options);
   std::string why;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "nat/portmap/mapping.hpp"
+#include "nat/stun/server.hpp"
 #include "settings.hpp"
 
 #include <pyrsia/config.hpp>
@@ -17,6 +18,25 @@ namespace pyrsia::app {
 
 /// What `map` does.
 enum class MapAction { list, add, remove };
+/// Of `boot` and `stun-server`.
+struct StunOptions {
+  std::vector<Endpoint> listen;
+  bool is_listen_given = false;  ///< Else it may fail without ending the program.
+  std::vector<stun::Member> members;
+  std::optional<IpAddress> external_v4;
+  std::uint32_t per_source_per_second = 200;
+};
+
+/// Of `probe` and `pair`.
+struct ProbeOptions {
+  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT"
+  std::optional<std::chrono::seconds> every;
+  bool is_alone = false;
+  bool is_brief = false;
+  bool measures_lifetime = false;
+  std::string local;
+  std::string remote;
+};
 
 /// What `node` and `boot` run with.
 struct Options {
@@ -25,6 +45,8 @@ struct Options {
   std::filesystem::path key_file = "pyrsia/p2p_keypair.ser";
   Config host;                       ///< Without `log`.
   std::vector<std::string> members;  ///< Status URLs of the other boot servers.
+  StunOptions stun;
+  ProbeOptions probe;
   std::string external_ip;
   std::filesystem::path evidence_file;  ///< Where evidence is recorded; empty: nowhere.
   std::vector<std::string> words;       ///< addr: what stands there without a flag.
@@ -46,6 +68,11 @@ struct Options {
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };
+
+inline constexpr std::uint16_t kStunPort = 3478;
+
+/// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.
+std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);
 
 /// Checks every value. On failure the complaint names the setting, where it came from and what
 /// is wrong with it.

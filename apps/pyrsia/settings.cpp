@@ -30,9 +30,9 @@ struct Setting {
 constexpr std::string_view kUnused = "Accepted for the original's sake; does nothing here";
 
 constexpr std::array kSettings{
-    Setting{"host", "-H,--host", Kind::text, "nbsa", "IP",
+    Setting{"host", "-H,--host", Kind::text, "nbspra", "IP",
             "Where the HTTP API listens [127.0.0.1]"},
-    Setting{"port", "-p,--port", Kind::text, "nbsa", "PORT", "Port of the HTTP API [7888]"},
+    Setting{"port", "-p,--port", Kind::text, "nbspra", "PORT", "Port of the HTTP API [7888]"},
     Setting{"listen", "-L,--listen", Kind::list, "nb", "ADDR",
             "Listen for peers here; repeatable [/ip4/0.0.0.0/tcp/0; boot: port 44000]"},
     Setting{"peer", "-P,--peer", Kind::list, "nb", "ADDR",
@@ -40,7 +40,7 @@ constexpr std::array kSettings{
     Setting{"probe", "-R,--probe", Kind::list, "nb", "ADDR",
             "Use this peer (.../p2p/<id>) as AutoNAT server, and no other; repeatable"},
     Setting{"listen_only", "--listen-only", Kind::on_off, "nb", "", "Connect to nobody"},
-    Setting{"bootstrap_url", "-B,--bootstrap-url", Kind::list, "nb", "URL",
+    Setting{"bootstrap_url", "-B,--bootstrap-url", Kind::list, "nbp", "URL",
             "Ask this URL for peers; repeatable"},
     Setting{"announce", "--announce", Kind::list, "nb", "ADDR",
             "Others reach us at this address; repeatable"},
@@ -68,7 +68,7 @@ constexpr std::array kSettings{
     Setting{"upload_bytes", "--upload-bytes", Kind::text, "f", "N", "Send so many bytes [0]"},
     Setting{"download_bytes", "--download-bytes", Kind::text, "f", "N",
             "Then have so many sent back [0]"},
-    Setting{"key", "--key", Kind::text, "nbigfm", "FILE",
+    Setting{"key", "--key", Kind::text, "nbigfmt", "FILE",
             "Key file; variable PYRSIA_KEYPAIR [pyrsia/p2p_keypair.ser; ping, perf: a new key]"},
     Setting{"cache", "--cache", Kind::text, "nb", "FILE",
             "Where the last status documents are kept [beside the key file]; \"\" for nowhere"},
@@ -84,7 +84,7 @@ constexpr std::array kSettings{
     Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
     Setting{"action", "action", Kind::words, "m", "ACTION",
             "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
-    Setting{"config", "--config", Kind::text, "nbisagfm", "FILE", "Configuration file (TOML)"},
+    Setting{"config", "--config", Kind::text, "nbisagfmprt", "FILE", "Configuration file (TOML)"},
     Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
             "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
     Setting{"once", "--once", Kind::on_off, "n", "",
@@ -94,8 +94,30 @@ constexpr std::array kSettings{
     Setting{"new", "--new", Kind::on_off, "i", "", "Make a new key; refused if the file exists"},
     Setting{"quiet", "--quiet", Kind::on_off, "s", "",
             "Print nothing: 0 if the daemon answers, 69 if not"},
-    Setting{"json", "--json", Kind::on_off, "nbisagm", "", "JSON on stdout, one object a line"},
-    Setting{"log_level", "--log-level", Kind::text, "nb", "LEVEL",
+    Setting{"stun_listen", "--stun-listen", Kind::list, "b", "IP:PORT",
+            "Answer STUN here, over UDP and TCP; \"\" for nowhere; repeatable "
+            "[0.0.0.0:3478, 0.0.0.0:3479]"},
+    Setting{"stun_server_listen", "-L,--listen", Kind::list, "t", "IP:PORT",
+            "Answer STUN here, over UDP and TCP; repeatable [0.0.0.0:3478]"},
+    Setting{"stun_member", "--stun-member", Kind::list, "bt", "ADDR",
+            "A server that lends us its address: /ip4/IP/udp/3478/p2p/ID; repeatable"},
+    Setting{"stun_external_ip", "--stun-external-ip", Kind::text, "bt", "IP",
+            "Behind a NAT that maps one to one: our IPv4 address as clients see it"},
+    Setting{"stun_rate", "--stun-rate", Kind::text, "bt", "N",
+            "Requests a second that one source may make; 0: any number [200]"},
+    Setting{"stun_server", "-S,--server", Kind::list, "np", "HOST[:PORT]",
+            "Ask this STUN server; repeatable [the hosts of --bootstrap-url, port 3478]"},
+    Setting{"alone", "--alone", Kind::on_off, "p", "", "Do not ask the node on this machine"},
+    Setting{"every", "--every", Kind::text, "p", "SECONDS", "Do it again and again: 10s, 2m"},
+    Setting{"brief", "--brief", Kind::on_off, "p", "", "Three lines: kind, address, verdict"},
+    Setting{"mapping_lifetime", "--lifetime", Kind::on_off, "p", "",
+            "Measure how long a UDP mapping lives: takes five minutes"},
+    Setting{"local", "--local", Kind::text, "r", "FILE|URL",
+            "What `pyrsia probe --json` said here [the node on this machine]"},
+    Setting{"remote", "remote,--remote", Kind::text, "r", "FILE|URL",
+            "What it said there, or http://HOST:PORT/probe of that node"},
+    Setting{"json", "--json", Kind::on_off, "nbisagmprt", "", "JSON on stdout, one object a line"},
+    Setting{"log_level", "--log-level", Kind::text, "nbt", "LEVEL",
             "debug, info, warning or error [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
     Setting{"max_provided_keys", "--max-provided-keys", Kind::text, "nb", "N", kUnused},
@@ -105,13 +127,15 @@ constexpr std::array kSettings{
             kUnused},
 };
 
-constexpr std::array kCommands{Command::node, Command::boot, Command::id,  Command::ping,
-                               Command::perf, Command::addr, Command::map, Command::status};
+constexpr std::array kCommands{Command::node, Command::boot,        Command::id,    Command::ping,
+                               Command::perf, Command::addr,        Command::map,   Command::probe,
+                               Command::pair, Command::stun_server, Command::status};
 
 constexpr std::string_view kIntroduction = R"(Examples:
   pyrsia boot -H 0.0.0.0                              run a boot server
   pyrsia node -B http://boot.example.org:7888/status  join a network, learn the NAT status
   pyrsia status                                       ask the node on this machine
+  pyrsia probe --server stun.example.org              what NAT is this, and what helps?
 
 Joins a peer-to-peer network from behind any NAT, and tells how reachable it is.)";
 
@@ -185,6 +209,34 @@ replay: tells the recording of `pyrsia node --record-evidence` to the state mach
 Asks the router of this network, in PCP, NAT-PMP and UPnP, which it speaks and what it has
 open; opens and closes ports. Needs no running node. Exit code: 0 done, 11 granted but not at
 a public address, 20 no router does it.)";
+    case Command::probe:
+      return R"(Examples:
+  pyrsia probe
+  pyrsia probe --server stun.example.org --server 198.51.100.7:3478 --json
+  pyrsia probe --every 10s --brief
+
+Says what NAT or firewall this machine is behind, whether peers will connect directly, and what
+would help. Asks the node on this machine if there is one, else does it itself.
+Exit code: 0 direct, 10 relayed, 11 degraded, 21 UDP blocked, 22 captive portal, 30 nobody
+answers. `pyrsia probe pair` says which path two peers will get.)";
+    case Command::pair:
+      return R"(Examples:
+  pyrsia probe --json > here.json
+  pyrsia probe pair --local here.json --remote there.json
+  pyrsia probe pair http://198.51.100.7:7888/probe
+
+Says beforehand which path two peers will get, and why, from what `pyrsia probe --json` said at
+each of them. Exit code: 0 direct or punched, 10 relayed, 75 too little is known.)";
+    case Command::stun_server:
+      return R"(Examples:
+  pyrsia stun-server --listen 198.51.100.7:3478
+  pyrsia stun-server -L 198.51.100.7:3478 -L 198.51.100.7:3479 -L 198.51.100.8:3478
+                     -L 198.51.100.8:3479
+  pyrsia stun-server -L 198.51.100.7:3478 -L 198.51.100.7:3479
+                     --stun-member /ip4/203.0.113.5/udp/3478/p2p/12D3KooW...
+
+A STUN server (RFC 8489). With two addresses of two ports each, or with another server that lends
+its address, clients can find out how their NAT behaves (RFC 5780).)";
   }
   return "";
 }
@@ -200,6 +252,9 @@ char letter(Command command) {
     case Command::perf: return 'f';
     case Command::addr: return 'a';
     case Command::map: return 'm';
+    case Command::probe: return 'p';
+    case Command::pair: return 'r';
+    case Command::stun_server: return 't';
   }
   return ' ';
 }
@@ -384,6 +439,9 @@ std::string_view name(Command command) {
     case Command::perf: return "perf";
     case Command::addr: return "addr";
     case Command::map: return "map";
+    case Command::probe: return "probe";
+    case Command::pair: return "pair";
+    case Command::stun_server: return "stun-server";
   }
   return "";
 }
@@ -413,13 +471,21 @@ CommandLine read_settings(int argc, const char* const* argv,
                                 "Measure throughput to a peer",
                                 "Explain an address",
                                 "List, add or remove port mappings of the router",
+                                "Say what NAT this is and what helps",
+                                "Say which path two peers will get (also: probe pair)",
+                                "Run a STUN server alone",
                                 "Ask the node on this machine"};
   for (std::size_t i = 0; i < kCommands.size(); ++i) {
     subs[i] = app.add_subcommand(std::string(name(kCommands[i])), kOneLine[i]);
     add_flags(*subs[i], kCommands[i], flags[i]);
   }
   CommandLine line;
-  const std::string_view first = argc > 1 ? argv[1] : "";
+  std::vector<const char*> words(argv, argv + argc);
+  const auto is = [&](std::size_t at, std::string_view word) {
+    return at < words.size() && words[at] == word;
+  };
+  if (is(1, "probe") && is(2, "pair")) words.erase(words.begin() + 1);
+  const std::string_view first = words.size() > 1 ? words[1] : "";
   if (!first.empty() && first.front() != '-' &&
       std::ranges::find(kCommands, first, [](Command c) { return name(c); }) == kCommands.end()) {
     line.complaint =
@@ -427,7 +493,7 @@ CommandLine read_settings(int argc, const char* const* argv,
     return line;
   }
   try {  // CLI11 has no other way to say that the command line is wrong.
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(words.size()), words.data());
   } catch (const CLI::CallForHelp&) {
     for (std::size_t i = 0; i < kCommands.size(); ++i) {
       if (subs[i]->parsed()) subs[i]->description(std::string(introduction(kCommands[i])));

@@ -13,7 +13,7 @@
 
 namespace pyrsia::app {
 
-enum class Command { node, boot, id, status, ping, perf, addr, map };
+enum class Command { node, boot, id, status, ping, perf, addr, map, probe, pair, stun_server };
 
 std::string_view name(Command command);
 

@@ -4,7 +4,14 @@
 
 namespace pyrsia::sim {
 
+bool NatTable::is_forbidden(const Packet& packet) const {
+  constexpr std::size_t kLargestWhole = 1472;  // 1500 less the headers of IPv4 and UDP.
+  if (packet.protocol != Protocol::udp) return false;
+  return config_.blocks_udp || (config_.drops_fragments && packet.payload.size() > kLargestWhole);
+}
+
 bool NatTable::translate_outbound(Packet& packet, TimePoint now) {
+  if (is_forbidden(packet)) return false;
   const auto external = external_for(packet.from.ip);
   if (const auto* forward = external ? forward_from(packet) : nullptr) {
     packet.from = {*external, forward->external_port};
@@ -19,6 +26,7 @@ bool NatTable::translate_outbound(Packet& packet, TimePoint now) {
 }
 
 NatTable::Verdict NatTable::translate_inbound(Packet& packet, TimePoint now) {
+  if (is_forbidden(packet)) return Verdict::drop;
   if (const auto* forward = forward_to(packet)) {
     packet.to = forward->inner;
     return Verdict::pass;
@@ -98,18 +106,31 @@ std::optional<std::uint16_t> NatTable::allocate(Protocol protocol, const IpAddre
                                                 std::uint16_t inner_port, TimePoint now) {
   const std::uint32_t first = config_.first_port;
   const std::uint32_t count = 65536 - first;
-  std::uint32_t start = inner_port;
-  if (config_.allocation == PortAllocation::sequential) start = last_port_ + 1U;
-  if (config_.allocation == PortAllocation::random)
-    start = first + std::uint32_t(random_() % count);
+  auto start = first_choice(inner_port);
   if (start < first || start > 65535) start = first;
+  const bool keeps_parity = config_.allocation == PortAllocation::parity;
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto port = std::uint16_t(first + (start - first + i) % count);
+    if (keeps_parity && (port - inner_port) % 2 != 0) continue;
     if (!is_free({protocol, {ip, port}}, now)) continue;
     last_port_ = port;
     return port;
   }
   return std::nullopt;
+}
+
+std::uint32_t NatTable::first_choice(std::uint16_t inner_port) {
+  const std::uint32_t first = config_.first_port;
+  const std::uint32_t count = 65536 - first;
+  switch (config_.allocation) {
+    case PortAllocation::preserve: return inner_port;
+    case PortAllocation::contiguous:
+      return first + (inner_port + config_.port_offset - first) % count;
+    case PortAllocation::sequential: return std::uint32_t(last_port_) + config_.port_step;
+    case PortAllocation::parity:
+    case PortAllocation::random: return first + std::uint32_t(random_() % count);
+  }
+  return inner_port;
 }
 
 bool NatTable::is_free(const Outer& outer, TimePoint now) const {

@@ -18,7 +18,9 @@ enum class Dependence { endpoint_independent, address_dependent, address_and_por
 
 enum class PortAllocation {
   preserve,    ///< The inner port if it is free, else the next free one above it.
-  sequential,  ///< The next free one above the last.
+  contiguous,  ///< `port_offset` above the inner one: neighbours stay neighbours.
+  sequential,  ///< `port_step` above the last, or the next free one.
+  parity,      ///< A random one, odd for odd and even for even.
   random,
 };
 
@@ -37,10 +39,14 @@ struct NatConfig {
   Dependence mapping = Dependence::endpoint_independent;
   Dependence filtering = Dependence::address_and_port_dependent;
   PortAllocation allocation = PortAllocation::preserve;
+  std::uint16_t port_step = 1;
+  std::uint16_t port_offset = 10000;
   bool has_hairpin = false;  ///< Inner hosts reach each other through the outer address.
   Duration udp_lifetime = std::chrono::minutes(2);  ///< Without outbound packets. RFC 4787, REQ-5.
   bool inbound_refreshes_udp = false;
   Duration tcp_lifetime = std::chrono::hours(2);  ///< Without packets. RFC 5382, REQ-5.
+  bool blocks_udp = false;                        ///< Lets no datagram out.
+  bool drops_fragments = false;     ///< Neither in nor out: datagrams of more than 1472 bytes.
   bool refuses_tcp = false;         ///< Answers an unsolicited SYN by RST, instead of dropping it.
   std::uint16_t first_port = 1024;  ///< Of the ports it gives out; the last is 65535.
   std::size_t max_mapping_count = 65536;
@@ -101,6 +107,8 @@ class NatTable {
   bool is_free(const Outer& outer, TimePoint now) const;
   const PortForward* forward_to(const Packet& packet) const;
   const PortForward* forward_from(const Packet& packet) const;
+  bool is_forbidden(const Packet& packet) const;
+  std::uint32_t first_choice(std::uint16_t inner_port);
   bool may_pass(const Mapping& mapping, const Endpoint& from, TimePoint now) const;
   Duration lifetime(Protocol protocol) const;
   void erase_expired(TimePoint now);

@@ -13,7 +13,8 @@ def test_version_and_help(program):
     with directory() as cwd:
         version = run(program, "--version", cwd=cwd)
         expect(version.returncode == 0 and version.stdout.startswith("pyrsia "), version.stdout)
-        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"], ["addr"], ["map"]):
+        for args in ([], ["node"], ["boot"], ["id"], ["status"], ["ping"], ["perf"], ["addr"], ["map"],
+                     ["probe"], ["probe", "pair"], ["stun-server"]):
             text = run(program, *args, "--help", cwd=cwd)
             examples = [line for line in text.stdout.splitlines()[:6] if "pyrsia " in line]
             expect(text.returncode == 0 and len(examples) >= 3, text.stdout)
@@ -216,3 +217,36 @@ def test_terminal_gets_a_status_line(program):
         os.close(ours)
         expect(b"\r\x1b[2K" in seen, "the line is not redrawn")
         expect(b"\x1b[36m" not in seen, "coloured in spite of NO_COLOR")
+
+
+def test_a_stun_server_alone_is_probed(program):
+    with directory() as cwd:
+        server = subprocess.Popen([program, "stun-server", "--json", "--listen", "127.0.0.1:0"], cwd=cwd,
+                                  env=clean_environment({}), stdout=subprocess.PIPE, text=True)
+        endpoint = json.loads(server.stdout.readline())["udp"][0]
+        done = run(program, "probe", "--alone", "--json", "--server", endpoint, cwd=cwd)
+        told = json.loads(done.stdout)
+        expect(told["schema"] == "pyrsia.probe/1" and told["server"] == endpoint, told)
+        expect(told["udp"]["blocked"] is False and told["udp"]["nat"] is False, told)
+        expect(told["udp"]["filtering"] is None and told["captive_portal"] is None, "unknown is not false")
+        expect(done.returncode == 0, done)
+        (cwd / "here.json").write_text(done.stdout)
+        pair = run(program, "probe", "pair", "--local", "here.json", "--remote", "here.json", "--json", cwd=cwd)
+        expect(json.loads(pair.stdout)["path"] == "punch" and pair.returncode == 0, pair)
+        server.terminate()
+        server.stdout.close()
+        expect(server.wait(30) == 0, "exit code")
+
+
+def test_bad_stun_and_probe_settings_are_named(program):
+    with directory() as cwd:
+        for args, part in ((["stun-server", "--listen", "nonsense"], "nonsense"),
+                           (["stun-server", "--stun-rate", "many"], "many"),
+                           (["stun-server", "--stun-member", "/ip4/1.2.3.4/tcp/1"], "/ip4/1.2.3.4/tcp/1"),
+                           (["probe", "--every", "soon"], "soon"),
+                           (["probe", "pair"], "whose path"),
+                           (["probe", "--alone"], "--server")):
+            expect_refusal(run(program, *args, cwd=cwd), 64, part)
+        (cwd / "bad.json").write_text('{"schema":"other"}')
+        expect_refusal(run(program, "probe", "pair", "--local", "bad.json", "--remote", "bad.json", cwd=cwd), 64,
+                       "bad.json")

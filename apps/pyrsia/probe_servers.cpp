@@ -1,0 +1,75 @@
+#include "probe_servers.hpp"
+
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pyrsia::app {
+namespace {
+
+constexpr Duration kResolveLimit = std::chrono::seconds(2);
+constexpr std::size_t kMaxServers = 8;
+
+/// The host in "http://host:7888/status".
+std::string host_of(std::string_view url) {
+  const auto scheme = url.find("://");
+  if (scheme != url.npos) url.remove_prefix(scheme + 3);
+  url = url.substr(0, url.find_first_of("/?#"));
+  if (const auto at = url.rfind('@'); at != url.npos) url.remove_prefix(at + 1);
+  if (url.starts_with('[')) return std::string(url.substr(0, url.find(']') + 1));
+  return std::string(url.substr(0, url.find(':')));
+}
+
+struct Named {
+  std::string host;
+  std::uint16_t port = kStunPort;
+};
+
+Named split(std::string_view server) {
+  const auto colon = server.rfind(':');
+  Named named{std::string(server), kStunPort};
+  if (colon == server.npos) return named;
+  std::uint16_t port = 0;
+  const auto text = server.substr(colon + 1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc() && end == text.data() + text.size())
+    named = {std::string(server.substr(0, colon)), port};
+  return named;
+}
+
+}  // namespace
+
+std::vector<std::string> stun_server_names(const Options& options) {
+  if (!options.probe.servers.empty()) return options.probe.servers;
+  std::vector<std::string> names;
+  for (const auto& url : options.host.bootstrap_urls) names.push_back(host_of(url));
+  return names;
+}
+
+Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers,
+                                      std::vector<std::string> status_urls) {
+  nat::SurveyConfig config;
+  config.status_urls = std::move(status_urls);
+  for (const auto& server : servers) {
+    if (config.servers.size() >= kMaxServers) break;
+    if (const auto endpoint = parse_endpoint(server, kStunPort)) {
+      config.servers.push_back(*endpoint);
+      continue;
+    }
+    const auto named = split(server);
+    auto resolving = env.resolve(named.host, IpFamily::any);
+    const auto addresses = co_await with_timeout(env, kResolveLimit, std::move(resolving));
+    if (!addresses && addresses.error() == Errc::cancelled) co_return addresses.error();
+    if (!addresses) continue;
+    // One of each family: they are one and the same server.
+    for (const bool is_v6 : {false, true}) {
+      const auto of_family = [&](const IpAddress& ip) { return ip.is_v6() == is_v6; };
+      const auto found = std::ranges::find_if(*addresses, of_family);
+      if (found != addresses->end()) config.servers.push_back({*found, named.port});
+    }
+  }
+  co_return config;
+}
+
+}  // namespace pyrsia::app

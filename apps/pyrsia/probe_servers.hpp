@@ -1,0 +1,21 @@
+#pragma once
+
+#include "nat/behaviour/survey.hpp"
+#include "options.hpp"
+#include "runtime/env.hpp"
+
+#include <string>
+#include <vector>
+
+namespace pyrsia::app {
+
+/// Which STUN servers are asked: those that were given, else the hosts of the boot servers' URLs.
+/// As "HOST" or "HOST:PORT".
+std::vector<std::string> stun_server_names(const Options& options);
+
+/// Resolves the names and fills in a survey. A name that cannot be resolved is left
+/// out. Errors: `Errc::cancelled`.
+Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers,
+                                      std::vector<std::string> status_urls);
+
+}  // namespace pyrsia::app

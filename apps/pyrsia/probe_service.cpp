@@ -1,0 +1,67 @@
+#include "probe_service.hpp"
+
+#include "probe_report.hpp"
+#include "probe_servers.hpp"
+
+#include <boost/json.hpp>
+
+namespace pyrsia::app {
+namespace {
+
+constexpr Duration kFresh = std::chrono::seconds(10);
+constexpr Duration kWaitLimit = std::chrono::seconds(8);
+constexpr Duration kWaitStep = std::chrono::milliseconds(20);
+
+}  // namespace
+
+void add_verdict(nat::Report& report, const NatReport& verdict) {
+  report.reachable = verdict.status;
+  report.reachable_why = verdict.reason;
+}
+
+ProbeService::ProbeService(Env& env, const Options& options, std::function<NatReport()> verdict)
+    : env_(env), options_(options), verdict_(std::move(verdict)), tasks_(env) {}
+
+Task<> ProbeService::stop() {
+  tasks_.cancel();
+  (void)co_await tasks_.join();
+  if (survey_) (void)co_await survey_->stop();
+  survey_.reset();
+  co_return ok;
+}
+
+Task<> ProbeService::look() {
+  auto config =
+      co_await survey_config(env_, stun_server_names(options_), options_.host.bootstrap_urls);
+  if (!config) co_return config.error();
+  survey_ = std::make_unique<nat::Survey>(env_, *std::move(config));
+  auto report = co_await survey_->run();
+  if (!report && report.error() == Errc::cancelled) co_return report.error();
+  report_ = report ? *std::move(report) : nat::Report();
+  report_at_ = env_.now();
+  (void)co_await survey_->stop();
+  survey_.reset();
+  is_looking_ = false;
+  co_return ok;
+}
+
+Task<http::Response> ProbeService::serve() {
+  const bool is_fresh = report_ && env_.now() - report_at_ < kFresh;
+  if (!is_fresh && !is_looking_) {
+    is_looking_ = true;
+    report_.reset();
+    tasks_.spawn(look());
+  }
+  const auto deadline = env_.now() + kWaitLimit;
+  while (!report_ && env_.now() < deadline) PYRSIA_CO_TRY(co_await env_.sleep_for(kWaitStep));
+  if (!report_)
+    co_return http::error_response(503, R"({"Unknown":""})", "the probe takes too long");
+  auto report = *report_;
+  add_verdict(report, verdict_());
+  http::Response response;
+  response.content_type = "application/json";
+  response.body = boost::json::serialize(probe_json(report));
+  co_return response;
+}
+
+}  // namespace pyrsia::app

@@ -1,0 +1,130 @@
+#include "stun_options.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace pyrsia::app {
+namespace {
+
+std::optional<std::uint32_t> number_of(std::string_view text, std::uint32_t highest) {
+  std::uint32_t number = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || at != end || number > highest) return std::nullopt;
+  return number;
+}
+
+/// "10", "10s", "2m", "1h".
+std::optional<std::chrono::seconds> duration_of(std::string_view text) {
+  std::uint32_t unit = 1;
+  if (!text.empty() && text.back() == 'h') unit = 3600;
+  if (!text.empty() && text.back() == 'm') unit = 60;
+  if (!text.empty() && (unit > 1 || text.back() == 's')) text.remove_suffix(1);
+  const auto number = number_of(text, 86400);
+  if (!number || *number == 0) return std::nullopt;
+  return std::chrono::seconds(std::uint64_t(*number) * unit);
+}
+
+Complaint complaint_about(const Given& given, std::string_view value, std::string_view why) {
+  return {given.fault, fmt::format("{}: \"{}\" {}", given.origin, value, why)};
+}
+
+std::optional<Complaint> read_listen(const Settings& settings, StunOptions& stun) {
+  const auto* key = settings.command == Command::stun_server ? "stun_server_listen" : "stun_listen";
+  stun.listen = {{IpAddress::v4_any(), kStunPort}};
+  if (settings.command == Command::boot)
+    stun.listen.push_back({IpAddress::v4_any(), kStunPort + 1});
+  const auto* given = settings.find(key);
+  if (given == nullptr) return std::nullopt;
+  stun.listen.clear();
+  stun.is_listen_given = true;
+  for (const auto& value : given->values) {
+    if (value.empty()) continue;
+    const auto endpoint = parse_endpoint(value, kStunPort);
+    if (!endpoint)
+      return complaint_about(*given, value, "is not an endpoint such as 192.0.2.1:3478");
+    if (std::ranges::find(stun.listen, *endpoint) != stun.listen.end() && endpoint->port != 0)
+      return complaint_about(*given, value, "is given twice");
+    stun.listen.push_back(*endpoint);
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> read_members(const Settings& settings, StunOptions& stun) {
+  const auto* given = settings.find("stun_member");
+  if (given == nullptr) return std::nullopt;
+  for (const auto& value : given->values) {
+    const auto address = Multiaddr::parse(value);
+    const bool is_udp = address && address->has(Protocol::udp) && !address->has(Protocol::quic_v1);
+    if (!is_udp || !address->endpoint() || !address->peer_id())
+      return complaint_about(*given, value, "is not of the form /ip4/IP/udp/3478/p2p/ID");
+    stun.members.push_back({*address->endpoint(), *address->peer_id()});
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port) {
+  std::optional<std::uint32_t> port = default_port;
+  auto host = text;
+  const bool is_bracketed = text.starts_with('[');
+  const auto colon = text.rfind(':');
+  const auto end = text.rfind(']');
+  if (is_bracketed) {
+    if (end == text.npos) return std::nullopt;
+    host = text.substr(1, end - 1);
+    if (end + 1 < text.size()) {
+      if (text[end + 1] != ':') return std::nullopt;
+      port = number_of(text.substr(end + 2), 65535);
+    }
+  } else if (colon != text.npos && text.find(':') == colon) {
+    host = text.substr(0, colon);
+    port = number_of(text.substr(colon + 1), 65535);
+  }
+  const auto ip = IpAddress::parse(host);
+  if (!ip || !port) return std::nullopt;
+  return Endpoint{*ip, static_cast<std::uint16_t>(*port)};
+}
+
+std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun) {
+  if (auto complaint = read_listen(settings, stun)) return complaint;
+  if (auto complaint = read_members(settings, stun)) return complaint;
+  if (const auto* given = settings.find("stun_external_ip")) {
+    const auto ip = IpAddress::parse(given->values.front());
+    if (!ip || !ip->is_v4())
+      return complaint_about(*given, given->values.front(), "is not an IPv4 address");
+    stun.external_v4 = *ip;
+  }
+  if (const auto* given = settings.find("stun_rate")) {
+    const auto rate = number_of(given->values.front(), 2'000'000);
+    if (!rate)
+      return complaint_about(*given, given->values.front(), "is not a number from 0 to 2000000");
+    stun.per_source_per_second = *rate;
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe) {
+  probe.is_alone = settings.is_on("alone");
+  probe.is_brief = settings.is_on("brief");
+  probe.measures_lifetime = settings.is_on("mapping_lifetime");
+  if (const auto* given = settings.find("stun_server")) probe.servers = given->values;
+  if (const auto* given = settings.find("local")) probe.local = given->values.front();
+  if (const auto* given = settings.find("remote")) probe.remote = given->values.front();
+  if (const auto* given = settings.find("every")) {
+    probe.every = duration_of(given->values.front());
+    if (!probe.every)
+      return complaint_about(*given, given->values.front(), "is not a duration such as 10s");
+  }
+  if (settings.command == Command::pair && probe.remote.empty())
+    return Complaint{
+        ExitCode::usage,
+        "probe pair: whose path? Give what `pyrsia probe --json` said there, as a file "
+        "or as the URL http://HOST:PORT/probe"};
+  return std::nullopt;
+}
+
+}  // namespace pyrsia::app

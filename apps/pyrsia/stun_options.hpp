@@ -1,0 +1,13 @@
+#pragma once
+
+#include "options.hpp"
+
+#include <optional>
+
+namespace pyrsia::app {
+
+/// These two check the settings of their commands, as read_options() does.
+std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun);
+std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe);
+
+}  // namespace pyrsia::app

@@ -1,0 +1,66 @@
+#include "nat/stun/server.hpp"
+
+#include <pyrsia/stun.hpp>
+
+namespace pyrsia {
+namespace {
+
+const LogSink kSilence;
+
+stun::ServerConfig config_of(StunServerConfig config) {
+  stun::ServerConfig out;
+  out.udp = std::move(config.udp);
+  out.tcp = std::move(config.tcp);
+  out.responder.limit.per_second = config.per_source_per_second;
+  out.responder.limit.burst = 2 * config.per_source_per_second;
+  return out;
+}
+
+}  // namespace
+
+Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
+  auto& env = runtime.env();
+  const auto any = server.ip.is_v6() ? IpAddress::v6_any() : IpAddress::v4_any();
+  const Endpoint local{any, 0};
+  PYRSIA_CO_TRY(auto client, stun::Client::bind(env, local));
+  stun::Query query;
+  query.server = server;
+  query.plan = stun::RetransmitPlan::quick();
+  const auto response = co_await client->ask_and_follow(query);
+  (void)co_await client->stop();
+  if (!response) co_return response.error();
+  co_return StunAnswer{response->mapped, response->other, response->round_trip};
+}
+
+struct StunServer::State {
+  State(Env& env, StunServerConfig config)
+      : server(env, config_of(std::move(config)), Logger("stun", kSilence)) {}
+  stun::Server server;
+};
+
+StunServer::StunServer(Runtime& runtime, StunServerConfig config)
+    : state_(std::make_unique<State>(runtime.env(), std::move(config))) {}
+
+StunServer::~StunServer() = default;
+
+Result<> StunServer::start(std::string* detail) {
+  return state_->server.start(detail);
+}
+
+Task<> StunServer::stop() {
+  co_return co_await state_->server.stop();
+}
+
+std::vector<Endpoint> StunServer::udp_endpoints() const {
+  return state_->server.udp_endpoints();
+}
+
+std::vector<Endpoint> StunServer::tcp_endpoints() const {
+  return state_->server.tcp_endpoints();
+}
+
+std::map<std::string, std::uint64_t> StunServer::counters() const {
+  return state_->server.counters();
+}
+
+}  // namespace pyrsia

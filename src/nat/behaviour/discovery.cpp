@@ -1,0 +1,233 @@
+#include "nat/behaviour/discovery.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::nat {
+namespace {
+
+/// Enough to be sure whether a mapping differs by address. Our limit.
+constexpr std::size_t kMaxServers = 8;
+constexpr int kRounds = 4;
+/// The socket of the filter test, and the one that asks again once the way is open.
+constexpr std::size_t kFirstTry = 0;
+constexpr std::size_t kSecondTry = 1;
+
+}  // namespace
+
+Discovery::Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own)
+    : servers_(std::move(servers)), own_(std::move(own)) {
+  if (servers_.size() > kMaxServers) servers_.resize(kMaxServers);
+}
+
+std::vector<Test> Discovery::next_round() {
+  while (round_ < kRounds) {
+    auto tests = tests_of(round_++);
+    if (!tests.empty()) return tests;
+  }
+  judge_filtering();
+  return {};
+}
+
+std::vector<Test> Discovery::tests_of(int round) {
+  switch (round) {
+    case 0: return ask_everybody();
+    case 1: return try_everything();
+    case 2: return check_and_hairpin();
+    default: return check_filter_path();
+  }
+}
+
+void Discovery::take(const Test& test, const TestAnswer& answer) {
+  answers_.insert_or_assign(test, answer);
+}
+
+const TestAnswer* Discovery::answer_to(const Test& test) const {
+  const auto found = answers_.find(test);
+  return found == answers_.end() || !found->second.has_answer ? nullptr : &found->second;
+}
+
+/// It was answered, and not by an error.
+bool Discovery::heard(const Test& test) const {
+  const auto* answer = answer_to(test);
+  return answer != nullptr && !answer->response.error;
+}
+
+Test Discovery::mapping_test(const Endpoint& server) const {
+  Test test;
+  test.server = server;
+  return test;
+}
+
+Test Discovery::filter_test(bool ip, bool port, std::size_t number) const {
+  Test test;
+  test.role = Role::filtering;
+  test.number = number;
+  test.server = *server_;
+  test.change = {ip, port};
+  return test;
+}
+
+std::optional<Endpoint> Discovery::mapped_towards(const Endpoint& server) const {
+  const auto test = mapping_test(server);
+  if (!heard(test)) return std::nullopt;
+  return answer_to(test)->response.mapped;
+}
+
+// Round 1: is there anybody, and who has two addresses?
+std::vector<Test> Discovery::ask_everybody() {
+  std::vector<Test> tests;
+  for (const auto& server : servers_) tests.push_back(mapping_test(server));
+  return tests;
+}
+
+void Discovery::choose_server() {
+  for (const auto& server : servers_) {
+    if (!mapped_towards(server)) continue;
+    const auto& response = answer_to(mapping_test(server))->response;
+    const auto other = response.other;
+    const bool has_other = other && other->ip != server.ip && other->port != server.port &&
+                           other->port != 0 && other->ip.is_v6() == server.ip.is_v6() &&
+                           !other->ip.is_unspecified();
+    if (server_ && !has_other) continue;
+    server_ = server;
+    behaviour_.round_trip = response.round_trip;
+    if (has_other) other_ = other;
+    if (has_other) return;
+  }
+}
+
+// Round 2: all that needs no more than a server.
+std::vector<Test> Discovery::try_everything() {
+  choose_server();
+  if (!server_) return {};
+  behaviour_.is_blocked = false;
+  behaviour_.mapped = mapped_towards(*server_);
+  const auto local_port = answer_to(mapping_test(*server_))->local_port;
+  behaviour_.has_nat = behaviour_.mapped->port != local_port ||
+                       std::ranges::find(own_, behaviour_.mapped->ip) == own_.end();
+  std::vector<Test> tests;
+  for (std::size_t i = 0; i < kPortSockets; ++i) {
+    Test test;
+    test.role = Role::port;
+    test.number = i;
+    test.server = *server_;
+    tests.push_back(test);
+  }
+  if (!other_) return tests;
+  tests.push_back(mapping_test({server_->ip, other_->port}));
+  tests.push_back(mapping_test({other_->ip, server_->port}));
+  tests.push_back(mapping_test(*other_));
+  tests.push_back(filter_test(true, true, kFirstTry));
+  tests.push_back(filter_test(false, true, kFirstTry));
+  auto padded = mapping_test(*server_);
+  padded.padding = kFragmentedPadding;
+  tests.push_back(padded);
+  return tests;
+}
+
+void Discovery::judge_mapping() {
+  std::optional<bool> varies;
+  for (const auto& server : servers_) {
+    const auto mapped = mapped_towards(server);
+    if (!mapped || server == *server_) continue;
+    varies = varies.value_or(false) || mapped != behaviour_.mapped;
+  }
+  if (other_) {
+    const auto port = mapped_towards({server_->ip, other_->port});
+    const auto ip = mapped_towards({other_->ip, server_->port});
+    const auto both = mapped_towards(*other_);
+    if (port && both) {
+      using enum Dependence;
+      const bool same = port == behaviour_.mapped;
+      // By address only: one mapping for each address, whatever the port.
+      const bool same_there = ip ? ip == both : same;
+      if (both == behaviour_.mapped && same) {
+        behaviour_.mapping = endpoint_independent;
+      } else {
+        behaviour_.mapping = same && same_there ? address_dependent : address_and_port_dependent;
+      }
+      varies = behaviour_.mapping != endpoint_independent;
+    }
+  }
+  behaviour_.mapping_varies = varies;
+}
+
+void Discovery::judge_allocation() {
+  if (behaviour_.has_nat != true) return;
+  std::vector<PortSample> samples;
+  for (std::size_t i = 0; i < kPortSockets; ++i) {
+    Test test;
+    test.role = Role::port;
+    test.number = i;
+    test.server = *server_;
+    if (heard(test)) {
+      const auto* answer = answer_to(test);
+      samples.push_back({answer->local_port, answer->response.mapped.port});
+    }
+  }
+  const auto finding = allocation_of(samples);
+  if (!finding) return;
+  behaviour_.allocation = finding->allocation;
+  if (finding->allocation == Allocation::sequential) behaviour_.allocation_step = finding->step;
+}
+
+// Round 3: hairpin, and the way from the other address once the filter is open for it.
+std::vector<Test> Discovery::check_and_hairpin() {
+  if (!server_) return {};
+  judge_mapping();
+  judge_allocation();
+  auto padded = mapping_test(*server_);
+  padded.padding = kFragmentedPadding;
+  if (other_) behaviour_.passes_fragments = heard(padded);
+  std::vector<Test> tests;
+  Test port;
+  port.role = Role::port;
+  port.server = *server_;
+  if (behaviour_.has_nat == true && heard(port)) {
+    Test hairpin = port;
+    hairpin.kind = Test::Kind::hairpin;
+    hairpin.server = answer_to(port)->response.mapped;
+    tests.push_back(hairpin);
+  }
+  const bool is_closed = other_ && !heard(filter_test(true, true, kFirstTry));
+  if (is_closed && behaviour_.mapping == Dependence::endpoint_independent) {
+    Test open = filter_test(false, false, kSecondTry);
+    open.server = *other_;
+    tests.push_back(open);
+  }
+  return tests;
+}
+
+// Round 4: who is let in now must arrive, or the server cannot send from its other address and the
+// silence before said nothing about our filter.
+std::vector<Test> Discovery::check_filter_path() {
+  for (const auto& [test, answer] : answers_)
+    if (test.kind == Test::Kind::hairpin) behaviour_.has_hairpin = answer.has_answer;
+  if (!server_ || !other_) return {};
+  Test open = filter_test(false, false, kSecondTry);
+  open.server = *other_;
+  if (!heard(open)) return {};
+  return {filter_test(true, true, kSecondTry)};
+}
+
+void Discovery::judge_filtering() {
+  if (!server_ || !other_) return;
+  using enum Dependence;
+  const auto refused = [&](const Test& test) {
+    const auto* answer = answer_to(test);
+    return answer != nullptr && answer->response.error;
+  };
+  const auto both = filter_test(true, true, kFirstTry);
+  const auto port = filter_test(false, true, kFirstTry);
+  if (heard(both)) {
+    behaviour_.filtering = endpoint_independent;
+    return;
+  }
+  if (refused(both) || refused(port)) return;
+  const bool is_checked = heard(filter_test(true, true, kSecondTry));
+  const bool can_be_checked = behaviour_.mapping == endpoint_independent;
+  if (can_be_checked && !is_checked) return;
+  behaviour_.filtering = heard(port) ? address_dependent : address_and_port_dependent;
+}
+
+}  // namespace pyrsia::nat

@@ -1,0 +1,35 @@
+/// IPv6-only networks with NAT64: which prefix, and how IPv4 addresses look behind it.
+/// Spec: RFC 6052 (addresses), RFC 7050 (discovery). The prefix in router advertisements (RFC 8781)
+/// is not read: the kernel hands it to nobody who does not listen to ICMPv6 himself.
+#pragma once
+
+#include "runtime/env.hpp"
+
+#include <pyrsia/ip.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+
+namespace pyrsia::nat {
+
+struct Nat64Prefix {
+  IpAddress ip;        ///< IPv6; the bits behind the prefix are 0.
+  unsigned bits = 96;  ///< 32, 40, 48, 56, 64 or 96.
+
+  std::string to_string() const;  ///< "64:ff9b::/96"
+  bool operator==(const Nat64Prefix&) const = default;
+};
+
+/// `v4` as this network's hosts reach it. RFC 6052, 2.2.
+IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4);
+/// The IPv4 address inside; nothing: `ip` does not begin with the prefix.
+std::optional<IpAddress> embedded_v4(const Nat64Prefix& prefix, const IpAddress& ip);
+/// The prefix in the addresses that ipv4only.arpa has here. RFC 7050, 3. Nothing: there is none.
+std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses);
+
+/// Asks the resolver. Nothing: no NAT64 here. Has no timeout but the resolver's.
+/// Errors: `Errc::timed_out`, `Errc::unavailable`, `Errc::cancelled`.
+Task<std::optional<Nat64Prefix>> find_nat64(Env& env);
+
+}  // namespace pyrsia::nat

@@ -1,0 +1,80 @@
+/// What `pyrsia probe` tells: facts, a verdict and the cheapest way to something better.
+#pragma once
+
+#include "nat/behaviour/behaviour.hpp"
+#include "nat/behaviour/tcp_mapping.hpp"
+
+#include <pyrsia/ip.hpp>
+#include <pyrsia/nat.hpp>
+#include <pyrsia/time.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyrsia::nat {
+
+/// What stands between this machine and the Internet.
+enum class Position {
+  open,         ///< A public address, and nobody filters.
+  firewall,     ///< A public address behind a filter.
+  home_nat,     ///< One NAT.
+  double_nat,   ///< The router has a private address outside itself.
+  carrier_nat,  ///< The provider shares one public address: 100.64.0.0/10.
+};
+
+/// What the router was asked about port mapping. Filled in by whoever can.
+struct GatewayFacts {
+  std::optional<bool> has_pcp;
+  std::optional<bool> has_nat_pmp;
+  std::optional<bool> has_upnp;
+  std::optional<IpAddress> external_ip;  ///< Of the router, in its own words.
+};
+
+/// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1.
+struct Report {
+  UdpBehaviour udp;  ///< Over IPv4, or over IPv6 where there is nothing else.
+  TcpBehaviour tcp;
+  std::optional<bool> has_ipv6;       ///< A server was reached over IPv6.
+  std::optional<Endpoint> mapped_v6;  ///< Where it saw us.
+  std::optional<bool> is_captive;     ///< A portal answers in the name of others.
+  std::optional<bool> has_nat64;
+  std::string nat64_prefix;
+  GatewayFacts gateway;
+  std::optional<IpAddress> interface_ip;  ///< That packets to the server leave from.
+  std::optional<Position> position;
+  Reachability reachable = Reachability::unknown;  ///< The running node's verdict.
+  std::string reachable_why;
+  std::vector<Endpoint> servers;   ///< That were asked.
+  std::optional<Endpoint> server;  ///< That answered the tests.
+  Duration took{0};
+};
+
+/// The one word for it; also what the exit code says.
+enum class Verdict {
+  direct,    ///< Others can connect, or most punches succeed.
+  degraded,  ///< Some peers will be reached over relays only.
+  relayed,   ///< Most peers will.
+  udp_blocked,
+  captive,
+  offline,  ///< Nobody answered at all.
+};
+
+struct Advice {
+  Verdict verdict = Verdict::offline;
+  std::string summary;  ///< One sentence.
+  std::string fix;      ///< The cheapest that helps; empty: nothing needs to be done.
+};
+
+std::string_view name(Position position);
+std::string_view name(Verdict verdict);
+/// 0, 11, 10, 21, 22, 30.
+int exit_code(Verdict verdict);
+
+/// Compares the interface's, the router's and the observed address. Nothing where they do not
+/// suffice.
+std::optional<Position> position_of(const Report& report);
+Advice advise(const Report& report);
+
+}  // namespace pyrsia::nat

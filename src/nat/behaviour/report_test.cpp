@@ -1,0 +1,195 @@
+#include "nat/behaviour/report.hpp"
+
+#include "nat/behaviour/nat64.hpp"
+#include "nat/behaviour/pair.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pyrsia::nat {
+namespace {
+
+using enum Dependence;
+
+IpAddress ip(std::string_view text) {
+  return IpAddress::parse(text).value();
+}
+
+Report behind(Dependence mapping, Dependence filtering, Allocation allocation) {
+  static std::uint8_t next = 0;
+  Report report;
+  report.udp.is_blocked = false;
+  report.tcp.is_blocked = false;
+  report.udp.has_nat = true;
+  report.udp.mapped = Endpoint{IpAddress::v4({203, 0, 113, ++next}), 4000};
+  report.udp.mapping = report.tcp.mapping = mapping;
+  report.udp.mapping_varies = mapping != endpoint_independent;
+  report.udp.filtering = filtering;
+  report.udp.allocation = allocation;
+  return report;
+}
+
+const Report kFullCone = behind(endpoint_independent, endpoint_independent, Allocation::preserved);
+const Report kRestricted = behind(endpoint_independent, address_dependent, Allocation::preserved);
+const Report kPortRestricted =
+    behind(endpoint_independent, address_and_port_dependent, Allocation::preserved);
+const Report kSymmetric =
+    behind(address_and_port_dependent, address_and_port_dependent, Allocation::random);
+const Report kSequential =
+    behind(address_and_port_dependent, address_and_port_dependent, Allocation::sequential);
+
+/// The same kind, somewhere else.
+Report elsewhere(Report report) {
+  report.udp.mapped->ip = ip("198.51.100.1");
+  return report;
+}
+
+Report open() {
+  Report report;
+  report.udp.is_blocked = report.tcp.is_blocked = false;
+  report.udp.has_nat = false;
+  report.udp.filtering = endpoint_independent;
+  return report;
+}
+
+// The pairs that were measured in the lab with real kernels.
+TEST(Pair, AgreesWithTheLab) {
+  const Report* cones[] = {&kFullCone, &kRestricted, &kPortRestricted};
+  for (const auto* one : cones)
+    for (const auto* other : cones) EXPECT_EQ(predict(*one, elsewhere(*other)).path, Path::punch);
+  EXPECT_EQ(predict(kFullCone, kSymmetric).path, Path::punch);
+  EXPECT_EQ(predict(kRestricted, kSymmetric).path, Path::punch);
+  EXPECT_EQ(predict(kPortRestricted, kSymmetric).path, Path::relay);
+  EXPECT_EQ(predict(kSymmetric, elsewhere(kSymmetric)).path, Path::relay);
+  EXPECT_EQ(predict(kPortRestricted, kSequential).path, Path::punch_by_prediction);
+  EXPECT_EQ(predict(kSequential, elsewhere(kSequential)).path, Path::punch_by_prediction);
+  EXPECT_EQ(predict(open(), kSymmetric).path, Path::direct);
+}
+
+TEST(Pair, IsTheSameFromBothSides) {
+  const Report all[] = {kFullCone,   kRestricted, kPortRestricted, kSymmetric,
+                        kSequential, open(),      Report()};
+  for (const auto& one : all)
+    for (const auto& other : all) {
+      EXPECT_EQ(predict(one, other).path, predict(other, one).path);
+      EXPECT_FALSE(predict(one, other).why.empty());
+    }
+}
+
+TEST(Pair, WithoutUdpTcpMayStillMeet) {
+  auto blocked = kPortRestricted;
+  blocked.udp = UdpBehaviour();
+  blocked.udp.is_blocked = true;
+  EXPECT_EQ(predict(blocked, kPortRestricted).path, Path::punch_tcp);
+  EXPECT_EQ(predict(blocked, kSymmetric).path, Path::relay);
+}
+
+TEST(Pair, WhatIsNotKnownIsNotGuessed) {
+  EXPECT_EQ(predict(Report(), kFullCone).path, std::nullopt);
+  auto unknown_filter = kPortRestricted;
+  unknown_filter.udp.filtering.reset();
+  EXPECT_EQ(predict(unknown_filter, kSymmetric).path, std::nullopt);
+}
+
+TEST(Pair, BehindOneNatTheyMeetInside) {
+  auto other = kPortRestricted;
+  EXPECT_EQ(predict(kPortRestricted, other).path, Path::direct);
+  auto carrier = kPortRestricted;
+  carrier.position = Position::carrier_nat;
+  EXPECT_EQ(predict(carrier, other).path, Path::relay);
+  carrier.udp.has_hairpin = true;
+  EXPECT_EQ(predict(carrier, other).path, Path::punch);
+}
+
+TEST(Position, ComparesThreeAddresses) {
+  auto report = kPortRestricted;
+  EXPECT_EQ(position_of(report), Position::home_nat);
+  report.gateway.external_ip = report.udp.mapped->ip;
+  EXPECT_EQ(position_of(report), Position::home_nat);
+  report.gateway.external_ip = ip("192.168.178.20");
+  EXPECT_EQ(position_of(report), Position::double_nat);
+  report.gateway.external_ip = ip("100.70.1.2");
+  EXPECT_EQ(position_of(report), Position::carrier_nat);
+  report.gateway.external_ip = ip("198.18.0.1");
+  EXPECT_EQ(position_of(report), Position::carrier_nat);
+  report.gateway.external_ip.reset();
+  report.interface_ip = ip("100.64.3.4");
+  EXPECT_EQ(position_of(report), Position::carrier_nat);
+  EXPECT_EQ(position_of(open()), Position::open);
+  EXPECT_EQ(position_of(Report()), std::nullopt);
+}
+
+TEST(Advice, NamesWhatHelps) {
+  EXPECT_EQ(advise(kSymmetric).verdict, Verdict::relayed);
+  EXPECT_NE(advise(kSymmetric).fix.find("UPnP"), std::string::npos);
+  auto mapped = kSymmetric;
+  mapped.gateway.has_pcp = true;
+  EXPECT_TRUE(advise(mapped).fix.empty());
+  auto carrier = kSymmetric;
+  carrier.position = Position::carrier_nat;
+  EXPECT_NE(advise(carrier).fix.find("provider"), std::string::npos);
+  auto reached = kSymmetric;
+  reached.reachable = Reachability::reachable;
+  EXPECT_EQ(advise(reached).verdict, Verdict::direct);
+  auto captive = kSymmetric;
+  captive.is_captive = true;
+  EXPECT_EQ(exit_code(advise(captive).verdict), 22);
+  EXPECT_EQ(exit_code(advise(Report()).verdict), 30);
+}
+
+// Vectors: RFC 6052, 2.4.
+TEST(Nat64, AddressesAreThoseOfTheRfc) {
+  const struct {
+    std::string_view prefix;
+    unsigned bits;
+    std::string_view whole;
+  } kVectors[] = {
+      {"2001:db8::", 32, "2001:db8:c000:221::"},
+      {"2001:db8:100::", 40, "2001:db8:1c0:2:21::"},
+      {"2001:db8:122::", 48, "2001:db8:122:c000:2:2100::"},
+      {"2001:db8:122:300::", 56, "2001:db8:122:3c0:0:221::"},
+      {"2001:db8:122:344::", 64, "2001:db8:122:344:c0:2:2100::"},
+      {"2001:db8:122:344::", 96, "2001:db8:122:344::192.0.2.33"},
+  };
+  for (const auto& vector : kVectors) {
+    const Nat64Prefix prefix{ip(vector.prefix), vector.bits};
+    EXPECT_EQ(synthesize(prefix, ip("192.0.2.33")), ip(vector.whole));
+    EXPECT_EQ(embedded_v4(prefix, ip(vector.whole)), ip("192.0.2.33"));
+    const std::array answers{synthesize(prefix, ip("192.0.0.171"))};
+    EXPECT_EQ(prefix_in(answers), prefix);
+  }
+  EXPECT_EQ(embedded_v4({ip("64:ff9b::"), 96}, ip("2001:db8::1")), std::nullopt);
+}
+
+TEST(Nat64, ALyingOrOrdinaryAnswerIsNoPrefix) {
+  const std::array answers{ip("192.0.0.170"), ip("2001:db8::1"), ip("::")};
+  EXPECT_EQ(prefix_in(answers), std::nullopt);
+}
+
+TEST(Allocation, IsToldFromTheOrderOfPorts) {
+  using Samples = std::vector<PortSample>;
+  const auto kind = [](const Samples& samples) {
+    const auto found = allocation_of(samples);
+    return found ? std::optional(found->allocation) : std::nullopt;
+  };
+  EXPECT_EQ(kind({{10, 10}, {12, 12}, {11, 11}, {13, 13}}), Allocation::preserved);
+  EXPECT_EQ(kind({{10, 10}, {12, 12}, {11, 11}, {13, 999}}), Allocation::preserved);
+  EXPECT_EQ(kind({{10, 20}, {12, 22}, {11, 21}, {13, 23}}), Allocation::contiguous);
+  EXPECT_EQ(kind({{10, 20}, {12, 21}, {11, 22}, {13, 23}}), Allocation::sequential);
+  EXPECT_EQ(kind({{10, 23}, {12, 22}, {11, 21}, {13, 20}}), Allocation::sequential);
+  EXPECT_EQ(kind({{10, 200}, {12, 4000}, {11, 77}, {13, 901}}), Allocation::parity);
+  EXPECT_EQ(kind({{10, 201}, {12, 4000}, {11, 77}, {13, 901}}), Allocation::random);
+  EXPECT_EQ(kind({{10, 10}, {12, 12}, {11, 11}}), std::nullopt);
+  EXPECT_EQ(allocation_of(Samples{{10, 20}, {12, 22}, {11, 24}, {13, 29}})->step, 2);
+}
+
+TEST(Names, AreReadBack) {
+  for (const auto dependence :
+       {endpoint_independent, address_dependent, address_and_port_dependent})
+    EXPECT_EQ(dependence_named(name(dependence)), dependence);
+  EXPECT_EQ(allocation_named("parity"), Allocation::parity);
+  EXPECT_EQ(allocation_named("nonsense"), std::nullopt);
+  EXPECT_EQ(short_name(address_dependent, 'F'), "ADF");
+}
+
+}  // namespace
+}  // namespace pyrsia::nat

@@ -1,0 +1,140 @@
+#include "nat/behaviour/survey.hpp"
+
+#include "nat/behaviour/lifetime.hpp"
+#include "nat/behaviour/nat64.hpp"
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+
+namespace pyrsia::nat {
+namespace {
+
+IpAddress any_of(bool is_v6) {
+  return is_v6 ? IpAddress::v6_any() : IpAddress::v4_any();
+}
+
+}  // namespace
+
+Survey::Survey(Env& env, SurveyConfig config)
+    : env_(env), config_(std::move(config)), tasks_(env) {}
+
+Survey::~Survey() = default;
+
+Task<> Survey::stop() {
+  tasks_.cancel();
+  (void)co_await tasks_.join();
+  if (prober_) (void)co_await prober_->stop();
+  if (v6_) (void)co_await v6_->stop();
+  if (lifetime_) (void)co_await lifetime_->stop();
+  co_return ok;
+}
+
+std::vector<Endpoint> Survey::servers_of(bool is_v6) const {
+  std::vector<Endpoint> servers;
+  for (const auto& server : config_.servers)
+    if (server.ip.is_v6() == is_v6) servers.push_back(server);
+  return servers;
+}
+
+Task<Report> Survey::run() {
+  const auto start = env_.now();
+  report_.servers = config_.servers;
+  tasks_.spawn(look_for_portal());
+  tasks_.spawn(look_for_nat64());
+  tasks_.spawn(look_over_v6());
+  tasks_.spawn(probe_transports());
+  PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
+  if (failure_) co_return failure_;
+  if (report_.udp.is_blocked != false && report_.tcp.is_blocked == false)
+    report_.udp.is_blocked = true;
+  report_.position = position_of(report_);
+  report_.took = env_.now() - start;
+  co_return report_;
+}
+
+Task<> Survey::look_for_portal() {
+  for (const auto& url : config_.status_urls) {
+    HttpRequest request;
+    request.url = url;
+    request.timeout = config_.side_limit;
+    request.max_redirects = 0;
+    auto get = env_.http_get(std::move(request), nullptr);
+    const auto response = co_await std::move(get);
+    if (!response && response.error() == Errc::cancelled) co_return response.error();
+    // A redirect that may not be followed: boot servers send none.
+    if (!response && response.error() == Errc::limit_reached) report_.is_captive = true;
+    if (response) report_.is_captive = is_portal_answer(*response);
+    if (report_.is_captive) co_return ok;
+  }
+  co_return ok;
+}
+
+Task<> Survey::look_for_nat64() {
+  const auto found = co_await with_timeout(env_, config_.side_limit, find_nat64(env_));
+  if (!found) co_return found.error();
+  report_.has_nat64 = found->has_value();
+  if (*found) report_.nat64_prefix = (*found)->to_string();
+  co_return ok;
+}
+
+Task<> Survey::look_over_v6() {
+  const auto servers = servers_of(true);
+  // Where there is no IPv4 server at all, probe_transports() uses these.
+  if (servers.empty() || servers_of(false).empty()) co_return ok;
+  auto bound = stun::Client::bind(env_, Endpoint{IpAddress::v6_any(), 0});
+  if (!bound) co_return bound.error();
+  v6_ = *std::move(bound);
+  stun::Query query;
+  query.server = servers.front();
+  query.plan = config_.prober.first_plan;
+  const auto answer = co_await v6_->ask(query);
+  if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+  report_.has_ipv6 = answer && !answer->error;
+  if (*report_.has_ipv6) report_.mapped_v6 = answer->mapped;
+  co_return ok;
+}
+
+Task<> Survey::probe_transports() {
+  auto servers = servers_of(false);
+  const bool is_v6 = servers.empty();
+  if (is_v6) servers = servers_of(true);
+  if (servers.empty()) co_return ok;
+  prober_ = std::make_unique<Prober>(env_, servers, any_of(is_v6), config_.prober);
+  auto udp = co_await prober_->run();
+  if (!udp) {
+    failure_ = udp.error();
+    co_return udp.error();
+  }
+  report_.udp = *std::move(udp);
+  report_.server = prober_->server();
+  if (is_v6) report_.has_ipv6 = report_.server.has_value();
+  for (const auto& server : report_.server ? std::vector{*report_.server} : servers) {
+    auto probing = probe_tcp(env_, server, prober_->other(), config_.tcp_limit);
+    PYRSIA_CO_TRY(report_.tcp, co_await std::move(probing));
+    if (report_.tcp.is_blocked == false) break;
+  }
+  if (report_.tcp.local) report_.interface_ip = report_.tcp.local->ip;
+  if (report_.tcp.local && report_.udp.mapped)
+    report_.udp.local = Endpoint{report_.tcp.local->ip, 0};
+  if (config_.measures_lifetime && report_.server)
+    co_return co_await measure_lifetime(*report_.server, any_of(is_v6));
+  co_return ok;
+}
+
+Task<> Survey::measure_lifetime(Endpoint server, IpAddress any) {
+  lifetime_ = std::make_unique<LifetimeProbe>(env_, server, any, LifetimeConfig());
+  const auto range = co_await lifetime_->run();
+  if (!range && range.error() == Errc::cancelled) co_return range.error();
+  if (range) report_.udp.lifetime = *range;
+  co_return ok;
+}
+
+std::optional<bool> is_portal_answer(const HttpResponse& response) {
+  if (response.status >= 300 && response.status < 400) return true;
+  if (response.status == 511) return true;  // Network Authentication Required, RFC 6585.
+  const bool is_ours = response.body.find("\"peer_addrs\"") != std::string::npos;
+  if (response.status == 200) return !is_ours;
+  return std::nullopt;
+}
+
+}  // namespace pyrsia::nat

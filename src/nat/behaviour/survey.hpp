@@ -1,0 +1,61 @@
+#pragma once
+
+#include "nat/behaviour/prober.hpp"
+#include "nat/behaviour/report.hpp"
+#include "runtime/env.hpp"
+#include "runtime/task_group.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyrsia::nat {
+
+class LifetimeProbe;
+
+struct SurveyConfig {
+  std::vector<Endpoint> servers;         ///< STUN servers of both families.
+  std::vector<std::string> status_urls;  ///< Of boot servers: what answers there is known.
+  bool measures_lifetime = false;        ///< Minutes instead of two seconds.
+  ProberConfig prober;
+  Duration tcp_limit = std::chrono::milliseconds(600);  ///< Of each connection.
+  /// Of portal check and NAT64: where no resolver answers, a probe takes this long.
+  Duration side_limit = std::chrono::milliseconds(1200);
+};
+
+/// Asks everybody at once and makes a Report of what they say. One run. The owner calls stop().
+class Survey {
+ public:
+  Survey(Env& env, SurveyConfig config);
+  Survey(const Survey&) = delete;
+  Survey& operator=(const Survey&) = delete;
+  ~Survey();
+
+  /// Errors: `Errc::cancelled`, as Env::udp_bind().
+  Task<Report> run();
+  /// Errors: none.
+  Task<> stop();
+
+ private:
+  Task<> look_for_portal();
+  Task<> look_for_nat64();
+  Task<> look_over_v6();
+  Task<> probe_transports();
+  Task<> measure_lifetime(Endpoint server, IpAddress any);
+  std::vector<Endpoint> servers_of(bool is_v6) const;
+
+  Env& env_;
+  SurveyConfig config_;
+  Report report_;
+  Error failure_;
+  std::unique_ptr<Prober> prober_;
+  std::unique_ptr<stun::Client> v6_;
+  std::unique_ptr<LifetimeProbe> lifetime_;
+  TaskGroup tasks_;
+};
+
+/// Is it a captive portal that answered for a boot server's /status? Nothing: cannot be said.
+std::optional<bool> is_portal_answer(const HttpResponse& response);
+
+}  // namespace pyrsia::nat

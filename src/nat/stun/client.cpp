@@ -1,0 +1,249 @@
+#include "nat/stun/client.hpp"
+
+#include "base/printable.hpp"
+#include "nat/stun/builder.hpp"
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace pyrsia::stun {
+namespace {
+
+constexpr std::size_t kMaxReasonBytes = 128;
+
+}  // namespace
+
+/// One request that waits. Lives in the coroutine that waits for it.
+struct Client::Pending {
+  Pending(Client& owner, const TransactionId& id)
+      : client(owner), transaction(id), arrived(owner.env_.executor()) {
+    client.pending_.emplace(id, this);
+  }
+  Pending(const Pending&) = delete;
+  Pending& operator=(const Pending&) = delete;
+  ~Pending() { client.pending_.erase(transaction); }
+
+  /// May `from` answer?
+  bool accepts(const Endpoint& from) const {
+    if (is_any_source) return true;
+    return server && (from == *server || change.ip || (change.port && from.ip == server->ip));
+  }
+
+  Client& client;
+  TransactionId transaction;
+  std::optional<Endpoint> server;
+  ChangeRequest change;
+  bool is_any_source = false;  ///< A request of ours that comes back counts as well.
+  std::optional<Result<Response>> answer;
+  Event arrived;
+};
+
+Result<std::unique_ptr<Client>> Client::bind(Env& env, const Endpoint& local) {
+  PYRSIA_TRY(auto socket, env.udp_bind(local));
+  return std::make_unique<Client>(env, std::move(socket));
+}
+
+Client::Client(Env& env, std::unique_ptr<UdpSocket> socket)
+    : env_(env), socket_(std::move(socket)), tasks_(env) {
+  tasks_.spawn(receive());
+}
+
+Task<> Client::stop() {
+  is_stopped_ = true;
+  for (const auto& [transaction, pending] : pending_) {
+    if (!pending->answer) pending->answer = Errc::closed;
+    pending->arrived.notify();
+  }
+  tasks_.cancel();
+  co_return co_await tasks_.join();
+}
+
+Task<> Client::receive() {
+  std::array<std::uint8_t, kMaxMessageBytes> buffer{};
+  for (;;) {
+    const auto datagram = co_await socket_->receive(buffer);
+    if (!datagram) {
+      // An ICMP error of one server says nothing about the others.
+      if (datagram.error() == Errc::unreachable || datagram.error() == Errc::refused) continue;
+      co_return datagram.error();
+    }
+    metrics_.received.add();
+    if (datagram->size > buffer.size()) {
+      metrics_.malformed.add();
+      continue;
+    }
+    take(BytesView(buffer).first(datagram->size), datagram->from);
+  }
+}
+
+void Client::take(BytesView datagram, const Endpoint& from) {
+  const auto message = Message::parse(datagram);
+  if (!message || message->header().is_legacy()) {
+    metrics_.malformed.add();
+    return;
+  }
+  const auto found = pending_.find(message->header().transaction);
+  if (found == pending_.end() || found->second->answer) {
+    metrics_.unmatched.add();
+    return;
+  }
+  auto& pending = *found->second;
+  if (!pending.accepts(from)) {
+    metrics_.wrong_source.add();
+    return;
+  }
+  const auto message_class = message->header().message_class;
+  const bool is_response =
+      message_class == MessageClass::success || message_class == MessageClass::error;
+  if (!is_response && !pending.is_any_source) {
+    metrics_.unmatched.add();
+    return;
+  }
+  auto response = is_response ? decode_response(*message) : Result<Response>(Response());
+  // What is no answer does not end the wait for one.
+  if (!response && !pending.is_any_source) {
+    metrics_.malformed.add();
+    return;
+  }
+  if (!response) response = Response();
+  response->from = from;
+  pending.answer = std::move(response);
+  pending.arrived.notify();
+}
+
+Task<Response> Client::ask(Query query) {
+  if (is_stopped_) co_return Errc::closed;
+  if (pending_.size() >= kMaxPending) co_return Errc::limit_reached;
+  const auto transaction = random_transaction(env_);
+  std::array<std::uint8_t, kMaxMessageBytes> buffer{};
+  PYRSIA_CO_TRY(const auto request, encode_query(query, transaction, buffer));
+  Pending pending(*this, transaction);
+  pending.server = query.server;
+  pending.change = query.change;
+  co_return co_await wait(pending, request, query);
+}
+
+Task<Response> Client::wait(Pending& pending, BytesView request, const Query& query) {
+  Retransmission retransmission(query.plan, env_.now());
+  auto sent_at = env_.now();
+  for (;;) {
+    if (retransmission.is_due(env_.now())) {
+      sent_at = env_.now();
+      metrics_.sent.add();
+      const auto sent = socket_->send(query.server, request);
+      // The kernel reports an ICMP error of an earlier transmission: the next one may get through.
+      if (!sent && retransmission.sent_count() == 1) co_return sent.error();
+    }
+    const auto left = retransmission.next() - env_.now();
+    if (left > Duration(0)) {
+      const auto waited = co_await with_timeout(env_, left, pending.arrived.wait());
+      if (!waited && waited.error() == Errc::cancelled) co_return waited.error();
+    }
+    if (pending.answer) {
+      if (!*pending.answer) co_return pending.answer->error();
+      auto response = **std::move(pending.answer);
+      response.round_trip = env_.now() - sent_at;
+      response.transmissions = retransmission.sent_count();
+      co_return response;
+    }
+    if (retransmission.is_over(env_.now())) co_return Errc::timed_out;
+  }
+}
+
+Task<Response> Client::ask_and_follow(Query query) {
+  std::set<Endpoint> seen;
+  for (int move = 0; move <= kMaxMoves; ++move) {
+    if (!seen.insert(query.server).second) co_return Errc::protocol_violation;
+    auto response = co_await ask(query);
+    if (!response || !response->error) co_return response;
+    if (*response->error != 300) co_return Errc::refused;
+    const auto next = response->alternate_server;
+    if (!next || next->port == 0 || next->ip.is_unspecified() ||
+        next->ip.is_v6() != query.server.ip.is_v6()) {
+      co_return Errc::protocol_violation;
+    }
+    query.server = *next;
+  }
+  co_return Errc::protocol_violation;
+}
+
+Result<> Client::indicate(const Endpoint& to) {
+  std::array<std::uint8_t, 64> buffer{};
+  Header header;
+  header.message_class = MessageClass::indication;
+  header.transaction = random_transaction(env_);
+  Builder builder(buffer, header);
+  builder.add_fingerprint();
+  metrics_.sent.add();
+  return socket_->send(to, builder.bytes());
+}
+
+Result<> Client::request(const Endpoint& to, const TransactionId& transaction) {
+  std::array<std::uint8_t, 64> buffer{};
+  Query query;
+  PYRSIA_TRY(const auto bytes, encode_query(query, transaction, buffer));
+  metrics_.sent.add();
+  return socket_->send(to, bytes);
+}
+
+Result<> Client::request(const Endpoint& to, const TransactionId& transaction,
+                         std::uint16_t response_port) {
+  std::array<std::uint8_t, 64> buffer{};
+  Query query;
+  query.response_port = response_port;
+  PYRSIA_TRY(const auto bytes, encode_query(query, transaction, buffer));
+  metrics_.sent.add();
+  return socket_->send(to, bytes);
+}
+
+Task<Endpoint> Client::hears(TransactionId transaction) {
+  if (pending_.contains(transaction)) co_return Errc::already_exists;
+  Pending pending(*this, transaction);
+  pending.is_any_source = true;
+  while (!pending.answer) PYRSIA_CO_TRY(co_await pending.arrived.wait());
+  if (!*pending.answer) co_return pending.answer->error();
+  co_return (*pending.answer)->from;
+}
+
+Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
+                               std::span<std::uint8_t> out) {
+  Header header;
+  header.transaction = transaction;
+  Builder builder(out, header);
+  if (query.change.ip || query.change.port) builder.add_change_request(query.change);
+  if (query.response_port) builder.add_response_port(*query.response_port);
+  if (query.padding > 0) builder.add_padding(query.padding);
+  if (query.has_fingerprint) builder.add_fingerprint();
+  return builder.finish();
+}
+
+Result<Response> decode_response(const Message& message) {
+  Response response;
+  response.alternate_server = find_address(message, AttributeType::alternate_server);
+  if (message.header().message_class == MessageClass::error) {
+    const auto value = message.find(AttributeType::error_code);
+    if (!value) return Errc::malformed;
+    PYRSIA_TRY(const auto error, decode_error_code(*value));
+    response.error = error.code;
+    response.reason = printable(std::string(error.reason.substr(0, kMaxReasonBytes)));
+    if (const auto types = message.find(AttributeType::unknown_attributes)) {
+      PYRSIA_TRY(response.unknown, decode_unknown_attributes(*types));
+    }
+    return response;
+  }
+  const auto mapped = mapped_address(message);
+  if (!mapped) return Errc::malformed;
+  response.mapped = *mapped;
+  response.origin = find_address(message, AttributeType::response_origin);
+  response.other = find_address(message, AttributeType::other_address);
+  return response;
+}
+
+TransactionId random_transaction(Env& env) {
+  TransactionId transaction{};
+  env.random(transaction);
+  return transaction;
+}
+
+}  // namespace pyrsia::stun

@@ -1,0 +1,212 @@
+#include "nat/stun/responder.hpp"
+
+#include "nat/stun/builder.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace pyrsia::stun {
+namespace {
+
+/// A lend costs a signature and its check: as much as these many plain answers.
+constexpr std::uint32_t kLendCost = 8;
+constexpr int kBadRequest = 400;
+constexpr int kUnknownAttribute = 420;
+
+}  // namespace
+
+/// What a request asks for beyond its answer.
+struct Responder::Wishes {
+  ChangeRequest change;
+  std::optional<std::uint16_t> response_port;
+  bool is_padded = false;
+  bool has_fingerprint = false;
+  int error = 0;
+  std::array<std::uint16_t, kMaxUnknown> unknown{};
+  std::size_t unknown_count = 0;
+};
+
+Responder::Responder(ResponderConfig config, std::vector<Endpoint> sockets, std::uint64_t secret)
+    : config_(std::move(config)), sockets_(std::move(sockets)), limiter_(config_.limit, secret) {}
+
+Answer Responder::answer(const Request& request, TimePoint now, std::span<std::uint8_t> out) {
+  const auto message = Message::parse(request.bytes);
+  if (!message) {
+    metrics_.malformed.add();
+    return {};
+  }
+  const auto& header = message->header();
+  if (header.message_class != MessageClass::request || header.method != Method::binding) {
+    metrics_.ignored.add();
+    return {};
+  }
+  metrics_.requests.add();
+  Wishes wishes;
+  const bool is_understood = read_wishes(*message, wishes);
+  if (!limiter_.allow(request.from.ip, wishes.change.ip ? kLendCost : 1, now)) {
+    metrics_.limited.add();
+    return {};
+  }
+  if (!is_understood) return refuse(request, *message, wishes, out);
+  auto from = std::optional(request.socket);
+  if (wishes.change.ip || wishes.change.port)
+    from = find_other(request.socket, wishes.change.ip, wishes.change.port);
+  if (!from) {
+    if (auto lend = lend_for(request, *message, wishes)) {
+      metrics_.lent.add();
+      Answer answer;
+      answer.socket = request.socket;
+      answer.lend = lend;
+      return answer;
+    }
+    wishes.error = kUnknownAttribute;
+    wishes.unknown[0] = static_cast<std::uint16_t>(AttributeType::change_request);
+    wishes.unknown_count = 1;
+    return refuse(request, *message, wishes, out);
+  }
+  metrics_.answered.add();
+  if (header.is_legacy()) metrics_.legacy.add();
+  Answer answer;
+  answer.socket = *from;
+  answer.to = {request.from.ip, wishes.response_port.value_or(request.from.port)};
+  answer.size = write(header, request.from, *from, wishes.has_fingerprint,
+                      wishes.is_padded ? request.bytes.size() : 0, out);
+  return answer;
+}
+
+bool Responder::read_wishes(const Message& message, Wishes& wishes) const {
+  auto walk = message.attributes();
+  for (Attribute attribute; walk.next(attribute);) {
+    using enum AttributeType;
+    switch (attribute.type) {
+      case change_request: {
+        const auto change = decode_change_request(attribute.value);
+        if (change) wishes.change = *change;
+        if (!change) wishes.error = kBadRequest;
+        break;
+      }
+      case response_port: {
+        const auto port = decode_response_port(attribute.value);
+        if (port) wishes.response_port = *port;
+        if (!port) wishes.error = kBadRequest;
+        break;
+      }
+      case padding: wishes.is_padded = true; break;
+      case fingerprint: wishes.has_fingerprint = !message.header().is_legacy(); break;
+      // We demand no credentials; who brings some is answered all the same.
+      case username:
+      case userhash:
+      case realm:
+      case nonce:
+      case password_algorithm:
+      case message_integrity:
+      case message_integrity_sha256: break;
+      default:
+        if (!must_be_understood(attribute.type)) break;
+        wishes.error = kUnknownAttribute;
+        if (wishes.unknown_count < wishes.unknown.size())
+          wishes.unknown[wishes.unknown_count++] = static_cast<std::uint16_t>(attribute.type);
+    }
+  }
+  // A PADDING is for a path of ours, not for a port that somebody else may have.
+  if (wishes.is_padded && wishes.response_port && wishes.error == 0) wishes.error = kBadRequest;
+  return wishes.error == 0;
+}
+
+Answer Responder::refuse(const Request& request, const Message& message, const Wishes& wishes,
+                         std::span<std::uint8_t> out) {
+  metrics_.refused.add();
+  auto header = message.header();
+  header.message_class = MessageClass::error;
+  Builder builder(out, header);
+  const bool is_unknown = wishes.error == kUnknownAttribute;
+  builder.add_error_code(wishes.error, is_unknown ? "Unknown" : "Bad Request");
+  if (is_unknown)
+    builder.add_unknown_attributes(std::span(wishes.unknown).first(wishes.unknown_count));
+  if (wishes.has_fingerprint) builder.add_fingerprint();
+  Answer answer;
+  answer.socket = request.socket;
+  answer.to = request.from;
+  answer.size = builder.bytes().size();
+  return answer;
+}
+
+std::optional<Lend> Responder::lend_for(const Request& request, const Message& message,
+                                        const Wishes& wishes) const {
+  if (!member_ || !wishes.change.ip || wishes.response_port || wishes.is_padded) return {};
+  if (member_->is_v6() != request.from.ip.is_v6()) return {};
+  auto port = sockets_[request.socket].port;
+  if (wishes.change.port) {
+    const auto other = find_other(request.socket, false, true);
+    if (!other) return {};
+    port = sockets_[*other].port;
+  }
+  return Lend{request.from, message.header().cookie, message.header().transaction, port,
+              wishes.has_fingerprint};
+}
+
+Answer Responder::answer_for(const Lend& lend, std::span<std::uint8_t> out) {
+  const auto fits = [&](const Endpoint& socket) {
+    return socket.port == lend.source_port && socket.ip.is_v6() == lend.client.ip.is_v6();
+  };
+  const auto found = std::ranges::find_if(sockets_, fits);
+  if (found == sockets_.end()) return {};
+  metrics_.answered_lends.add();
+  Header header;
+  header.cookie = lend.cookie;
+  header.transaction = lend.transaction;
+  Answer answer;
+  answer.socket = static_cast<std::size_t>(found - sockets_.begin());
+  answer.to = lend.client;
+  answer.size = write(header, lend.client, answer.socket, lend.has_fingerprint, 0, out);
+  return answer;
+}
+
+std::size_t Responder::write(const Header& request, const Endpoint& client, std::size_t socket,
+                             bool has_fingerprint, std::size_t max_padded,
+                             std::span<std::uint8_t> out) {
+  auto header = request;
+  header.message_class = MessageClass::success;
+  Builder builder(out, header);
+  const auto other = other_address(socket);
+  const auto& origin = sockets_[socket];
+  if (header.is_legacy()) {
+    builder.add_address(AttributeType::mapped_address, client);
+    if (!origin.ip.is_unspecified()) builder.add_address(AttributeType::source_address, origin);
+    if (other) builder.add_address(AttributeType::changed_address, *other);
+    return builder.bytes().size();
+  }
+  builder.add_xor_address(AttributeType::xor_mapped_address, client);
+  if (other) {
+    builder.add_address(AttributeType::response_origin, origin);
+    builder.add_address(AttributeType::other_address, *other);
+  }
+  if (!config_.software.empty()) builder.add(AttributeType::software, config_.software);
+  const std::size_t rest = builder.bytes().size() + 4 + (has_fingerprint ? 8 : 0);
+  if (max_padded > rest) builder.add_padding((max_padded - rest) & ~std::size_t(3));
+  if (has_fingerprint) builder.add_fingerprint();
+  return builder.bytes().size();
+}
+
+std::optional<std::size_t> Responder::find_other(std::size_t socket, bool other_ip,
+                                                 bool other_port) const {
+  const auto& own = sockets_[socket];
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    const auto& candidate = sockets_[i];
+    if (candidate.ip.is_v6() != own.ip.is_v6()) continue;
+    if ((candidate.ip != own.ip) == other_ip && (candidate.port != own.port) == other_port)
+      return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<Endpoint> Responder::other_address(std::size_t socket) const {
+  const auto& own = sockets_[socket];
+  if (own.ip.is_unspecified()) return std::nullopt;
+  if (const auto other = find_other(socket, true, true)) return sockets_[*other];
+  const auto port = find_other(socket, false, true);
+  if (!member_ || !port || member_->is_v6() != own.ip.is_v6()) return std::nullopt;
+  return Endpoint{*member_, sockets_[*port].port};
+}
+
+}  // namespace pyrsia::stun

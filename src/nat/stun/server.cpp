@@ -1,0 +1,367 @@
+#include "nat/stun/server.hpp"
+
+#include "nat/stun/builder.hpp"
+#include "nat/stun/numbers.hpp"
+#include "runtime/timeout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace pyrsia::stun {
+namespace {
+
+constexpr Duration kPauseAfterError = std::chrono::milliseconds(20);
+/// What waits in the kernel while we answer; beyond it the oldest are lost.
+constexpr std::size_t kSocketBufferBytes = std::size_t(4) << 20;
+constexpr std::size_t kMaxBatch = 64;
+
+}  // namespace
+
+/// The responses to one batch, in one piece of memory; they leave in one call.
+class Server::Outbox {
+ public:
+  explicit Outbox(ServerMetrics& metrics) : metrics_(metrics) { datagrams_.reserve(kMaxBatch); }
+
+  /// Room for one more response. Sends what is there first, if there is none.
+  std::span<std::uint8_t> room(UdpSocket& socket) {
+    if (buffer_.size() - used_ < kMaxMessageBytes || datagrams_.size() == kMaxBatch) flush(socket);
+    return std::span(buffer_).subspan(used_, kMaxMessageBytes);
+  }
+  /// The response that was written into room().
+  void add(const Endpoint& to, std::optional<IpAddress> from, std::size_t size) {
+    OutgoingDatagram datagram;
+    datagram.to = to;
+    datagram.from = from;
+    datagram.bytes = BytesView(buffer_).subspan(used_, size);
+    datagrams_.push_back(datagram);
+    used_ += size;
+  }
+  void flush(UdpSocket& socket) {
+    auto rest = std::span<const OutgoingDatagram>(datagrams_);
+    while (!rest.empty()) {
+      const auto sent = socket.send_batch(rest);
+      // One that cannot be sent is lost; so are all if the socket takes no more for now.
+      const std::size_t count = !sent ? 1 : *sent;
+      if (!sent) metrics_.unsent.add();
+      if (count == 0) metrics_.unsent.add(rest.size());
+      if (count == 0) break;
+      rest = rest.subspan(count);
+    }
+    datagrams_.clear();
+    used_ = 0;
+  }
+
+ private:
+  ServerMetrics& metrics_;
+  std::array<std::uint8_t, kMaxMessageBytes * 8> buffer_{};
+  std::size_t used_ = 0;
+  std::vector<OutgoingDatagram> datagrams_;
+};
+
+Server::Server(Env& env, ServerConfig config, Logger log)
+    : env_(env),
+      config_(std::move(config)),
+      log_(log),
+      outbox_(std::make_unique<Outbox>(metrics_)),
+      tasks_(env) {
+  std::array<std::uint8_t, 8> secret{};
+  env_.random(secret);
+  for (const auto byte : secret) secret_ = secret_ << 8 | byte;
+}
+
+Server::~Server() = default;
+
+std::vector<Endpoint> Server::as_seen(const std::vector<Endpoint>& endpoints) const {
+  auto seen = endpoints;
+  for (auto& endpoint : seen)
+    if (config_.external_v4 && endpoint.ip.is_v4()) endpoint.ip = *config_.external_v4;
+  return seen;
+}
+
+Result<> Server::bind_all(std::string* detail) {
+  const auto failed = [&](std::string_view what, const Endpoint& endpoint) {
+    if (detail) *detail = std::string(what) + " " + endpoint.to_string();
+  };
+  UdpOptions options;
+  options.receive_buffer_bytes = options.send_buffer_bytes = kSocketBufferBytes;
+  for (const auto& endpoint : config_.udp) {
+    auto socket = env_.udp_bind(endpoint, options);
+    if (!socket) failed("UDP", endpoint);
+    if (!socket) return socket.error();
+    udp_.push_back(*std::move(socket));
+  }
+  TcpListenOptions listening;
+  listening.is_port_shared = false;
+  for (const auto& endpoint : config_.tcp) {
+    auto listener = env_.tcp_listen(endpoint, listening);
+    if (!listener) failed("TCP", endpoint);
+    if (!listener) return listener.error();
+    tcp_.push_back(*std::move(listener));
+  }
+  return ok;
+}
+
+Result<> Server::start(std::string* detail) {
+  if (auto bound = bind_all(detail); !bound) {
+    udp_.clear();
+    tcp_.clear();
+    return bound;
+  }
+  udp_responder_ =
+      std::make_unique<Responder>(config_.responder, as_seen(udp_endpoints()), secret_);
+  const std::vector<Endpoint> one_unknown(1);
+  plain_responder_ = std::make_unique<Responder>(config_.responder, one_unknown, secret_);
+  for (std::size_t i = 0; i < udp_.size(); ++i) tasks_.spawn(serve_udp(i));
+  for (std::size_t i = 0; i < tcp_.size(); ++i) tasks_.spawn(accept(i));
+  if (!config_.members.empty() && config_.key) {
+    std::vector<Lender::Member> members;
+    for (const auto& member : config_.members) members.push_back({member.endpoint.ip, member.peer});
+    lender_ = std::make_unique<Lender>(config_.key->peer_id(), std::move(members), config_.lender,
+                                       secret_);
+    tasks_.spawn(check_members());
+  }
+  return ok;
+}
+
+Task<> Server::stop() {
+  tasks_.cancel();
+  for (const auto& listener : tcp_) listener->close();
+  for (const auto& socket : udp_) socket->close();
+  (void)co_await tasks_.join();
+  if (member_client_) (void)co_await member_client_->stop();
+  member_client_.reset();
+  tcp_.clear();
+  udp_.clear();
+  co_return ok;
+}
+
+std::vector<Endpoint> Server::udp_endpoints() const {
+  std::vector<Endpoint> endpoints;
+  for (const auto& socket : udp_) endpoints.push_back(socket->local());
+  return endpoints;
+}
+
+std::vector<Endpoint> Server::tcp_endpoints() const {
+  std::vector<Endpoint> endpoints;
+  for (const auto& listener : tcp_) endpoints.push_back(listener->local());
+  return endpoints;
+}
+
+std::optional<Endpoint> Server::other_address() const {
+  if (udp_.empty()) return std::nullopt;
+  return udp_responder_->other_address(0);
+}
+
+Task<> Server::serve_udp(std::size_t index) {
+  auto& socket = *udp_[index];
+  for (;;) {
+    const auto batch = co_await socket.receive_batch();
+    if (batch) {
+      answer_batch(index, *batch);
+    } else if (batch.error() == Errc::closed || batch.error() == Errc::cancelled) {
+      co_return batch.error();
+    } else {
+      PYRSIA_CO_TRY(co_await env_.sleep_for(kPauseAfterError));
+    }
+  }
+}
+
+void Server::answer_batch(std::size_t index, std::span<const ReceivedDatagram> batch) {
+  const auto now = env_.now();
+  auto& socket = *udp_[index];
+  const bool has_many_addresses = socket.local().ip.is_unspecified();
+  for (const auto& datagram : batch) {
+    const auto out = outbox_->room(socket);
+    if (is_lend(datagram.bytes)) {
+      take_lend(datagram, out);
+      continue;
+    }
+    const auto answer = udp_responder_->answer({datagram.bytes, datagram.from, index}, now, out);
+    if (answer.lend) send_lend(index, *answer.lend);
+    if (answer.size == 0) continue;
+    if (answer.socket == index) {
+      std::optional<IpAddress> asked;
+      if (has_many_addresses) asked = datagram.to;
+      outbox_->add(answer.to, asked, answer.size);
+    } else {
+      send_now(*udp_[answer.socket], answer.to, out.first(answer.size), std::nullopt);
+    }
+  }
+  outbox_->flush(socket);
+}
+
+void Server::answer_on(UdpSocket& socket, const ReceivedDatagram& datagram) {
+  std::array<std::uint8_t, kMaxMessageBytes> out{};
+  const auto answer = plain_responder_->answer({datagram.bytes, datagram.from, 0}, env_.now(), out);
+  if (answer.size > 0) send_now(socket, answer.to, BytesView(out).first(answer.size), datagram.to);
+}
+
+void Server::send_now(UdpSocket& socket, const Endpoint& to, BytesView bytes,
+                      std::optional<IpAddress> from) {
+  OutgoingDatagram datagram;
+  datagram.to = to;
+  datagram.from = from;
+  datagram.bytes = bytes;
+  const auto sent = socket.send_batch(std::span(&datagram, 1));
+  if (!sent || *sent == 0) metrics_.unsent.add();
+}
+
+bool Server::is_lend(BytesView bytes) const {
+  return lender_ && bytes.size() >= kHeaderBytes &&
+         read_u16(bytes.data()) == type_field(MessageClass::indication, Method::lend);
+}
+
+void Server::take_lend(const ReceivedDatagram& datagram, std::span<std::uint8_t> out) {
+  const auto message = Message::parse(datagram.bytes);
+  if (!message) return;
+  const auto lend = lender_->take(*message, datagram.from.ip, env_.now(), env_.wall_now());
+  if (!lend) return;
+  const auto answer = udp_responder_->answer_for(*lend, out);
+  if (answer.size > 0)
+    send_now(*udp_[answer.socket], answer.to, out.first(answer.size), std::nullopt);
+}
+
+void Server::send_lend(std::size_t index, const Lend& lend) {
+  if (!healthy_) return;
+  const auto& member = config_.members[*healthy_];
+  const LendMessage message{lend, config_.key->peer_id(), member.peer,
+                            env_.wall_now() + config_.lend_lifetime, random_transaction(env_)};
+  std::array<std::uint8_t, kMaxMessageBytes> out{};
+  const auto bytes = encode_lend(message, *config_.key, out);
+  if (bytes) send_now(*udp_[index], member.endpoint, *bytes, std::nullopt);
+}
+
+Task<> Server::check_members() {
+  const Endpoint any{udp_.empty() ? IpAddress::v4_any() : udp_.front()->local().ip, 0};
+  PYRSIA_CO_TRY(member_client_, Client::bind(env_, any));
+  for (;;) {
+    std::optional<std::size_t> found;
+    for (std::size_t i = 0; i < config_.members.size() && !found; ++i) {
+      PYRSIA_CO_TRY(const bool is_good, co_await is_healthy(config_.members[i]));
+      if (is_good) found = i;
+    }
+    if (healthy_ && !found) {
+      metrics_.members_lost.add();
+      log_.warning("no member lends its address", {});
+    }
+    healthy_ = found;
+    std::optional<IpAddress> lent;
+    if (found) lent = config_.members[*found].endpoint.ip;
+    udp_responder_->set_member(lent);
+    PYRSIA_CO_TRY(co_await env_.sleep_for(config_.member_check_interval));
+  }
+}
+
+/// On each port that we would ask it to answer from.
+Task<bool> Server::is_healthy(const Member& member) {
+  std::set<std::uint16_t> ports;
+  for (const auto& socket : udp_) ports.insert(socket->local().port);
+  for (const auto port : ports) {
+    Query query;
+    query.server = {member.endpoint.ip, port};
+    query.plan = RetransmitPlan::quick();
+    const auto answer = co_await member_client_->ask(query);
+    if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+    if (!answer || answer->error) co_return false;
+  }
+  co_return true;
+}
+
+Task<> Server::accept(std::size_t index) {
+  for (;;) {
+    auto connection = co_await tcp_[index]->accept();
+    if (!connection) {
+      if (connection.error() == Errc::closed || connection.error() == Errc::cancelled)
+        co_return connection.error();
+      PYRSIA_CO_TRY(co_await env_.sleep_for(kPauseAfterError));
+      continue;
+    }
+    const auto source = (*connection)->remote().ip;
+    const auto open = connections_.find(source);
+    const auto of_source = open == connections_.end() ? 0 : open->second;
+    if (connection_count_ >= config_.max_tcp_connections ||
+        of_source >= config_.max_tcp_connections_of_source) {
+      metrics_.connections_refused.add();
+      continue;
+    }
+    metrics_.connections.add();
+    tasks_.spawn(serve_tcp(*std::move(connection)));
+  }
+}
+
+Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection) {
+  /// Holds the place of a connection among those of its source.
+  struct Place {
+    Place(Server& owner, const IpAddress& ip) : server(owner), source(ip) {
+      ++server.connections_[source];
+      ++server.connection_count_;
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() {
+      if (--server.connections_[source] == 0) server.connections_.erase(source);
+      --server.connection_count_;
+    }
+    Server& server;
+    IpAddress source;
+  };
+  const Place place(*this, connection->remote().ip);
+  const auto remote = connection->remote();
+  for (int i = 0; i < config_.max_tcp_requests; ++i) {
+    auto answering = answer_stream(*connection, remote);
+    PYRSIA_CO_TRY(co_await with_timeout(env_, config_.tcp_idle_timeout, std::move(answering)));
+  }
+  co_return ok;
+}
+
+Task<> Server::answer_stream(Stream& stream, Endpoint remote) {
+  std::array<std::uint8_t, kMaxMessageBytes> request{};
+  const auto header = std::span(request).first<kHeaderBytes>();
+  PYRSIA_CO_TRY(co_await read_exactly(stream, header));
+  PYRSIA_CO_TRY(const auto size, message_size(header));
+  const auto body = std::span(request).subspan(kHeaderBytes, size - kHeaderBytes);
+  PYRSIA_CO_TRY(co_await read_exactly(stream, body));
+  std::array<std::uint8_t, kMaxMessageBytes> out{};
+  const Request asked{BytesView(request).first(size), remote, 0};
+  const auto answer = plain_responder_->answer(asked, env_.now(), out);
+  if (answer.size == 0) co_return Errc::protocol_violation;
+  co_return co_await stream.write_all(BytesView(out).first(answer.size));
+}
+
+std::map<std::string, std::uint64_t> Server::counters() const {
+  std::map<std::string, std::uint64_t> out;
+  const auto add = [&](const std::string& name, const Counter& counter) {
+    out["pyrsia_stun_" + name + "_total"] += counter.value();
+  };
+  for (const auto* responder : {udp_responder_.get(), plain_responder_.get()}) {
+    if (responder == nullptr) continue;
+    const auto& metrics = responder->metrics();
+    add("requests", metrics.requests);
+    add("answered", metrics.answered);
+    add("refused", metrics.refused);
+    add("limited", metrics.limited);
+    add("malformed", metrics.malformed);
+    add("ignored", metrics.ignored);
+    add("legacy", metrics.legacy);
+    add("lent", metrics.lent);
+    add("answered_lends", metrics.answered_lends);
+  }
+  if (lender_) {
+    const auto& metrics = lender_->metrics();
+    add("lends_accepted", metrics.accepted);
+    add("lends_of_strangers", metrics.stranger);
+    add("lends_limited", metrics.limited);
+    add("lends_forged", metrics.forged);
+    add("lends_expired", metrics.expired);
+    add("lends_replayed", metrics.replayed);
+    add("lends_malformed", metrics.malformed);
+  }
+  add("unsent", metrics_.unsent);
+  add("connections", metrics_.connections);
+  add("connections_refused", metrics_.connections_refused);
+  add("members_lost", metrics_.members_lost);
+  return out;
+}
+
+}  // namespace pyrsia::stun

@@ -1,0 +1,115 @@
+/// STUN server: UDP and TCP. Spec: RFC 8489, 6 and 7; RFC 5780, 6.
+#pragma once
+
+#include "nat/stun/client.hpp"
+#include "nat/stun/lender.hpp"
+#include "nat/stun/responder.hpp"
+#include "runtime/env.hpp"
+#include "runtime/task_group.hpp"
+
+#include <pyrsia/key.hpp>
+#include <pyrsia/log.hpp>
+#include <pyrsia/metrics.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyrsia::stun {
+
+/// Another boot server that lends us its address, and borrows ours.
+struct Member {
+  Endpoint endpoint;  ///< Of its STUN server. It listens on our other ports as well.
+  PeerId peer;
+};
+
+struct ServerConfig {
+  std::vector<Endpoint> udp;  ///< Of one address with two ports, or of two, for RFC 5780.
+  std::vector<Endpoint> tcp;
+  /// Behind a NAT that maps one to one: our IPv4 address as clients see it.
+  std::optional<IpAddress> external_v4;
+  ResponderConfig responder;
+  LenderConfig lender;
+  std::vector<Member> members;
+  std::optional<KeyPair> key;  ///< Signs lends; needed where there are members.
+  Duration member_check_interval = std::chrono::seconds(5);
+  Duration lend_lifetime = std::chrono::seconds(10);
+  std::size_t max_tcp_connections = 1024;
+  std::size_t max_tcp_connections_of_source = 16;
+  Duration tcp_idle_timeout = std::chrono::seconds(30);
+  int max_tcp_requests = 100;  ///< Of one connection.
+};
+
+struct ServerMetrics {
+  Counter unsent;               ///< Responses that the kernel did not take.
+  Counter connections;          ///< TCP, accepted.
+  Counter connections_refused;  ///< Over a limit.
+  Counter members_lost;         ///< A member that answered before did not.
+};
+
+/// Owned by the node or the program. Batches in, batches out, and nothing allocated for a request.
+class Server {
+ public:
+  Server(Env& env, ServerConfig config, Logger log);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// Begins to serve. Errors: as Env::udp_bind() and tcp_listen(); `detail`, if given, says which
+  /// endpoint. Nothing is left open then.
+  Result<> start(std::string* detail);
+  /// Errors: none.
+  Task<> stop();
+
+  /// Answers a datagram that came to a socket of somebody else, who shares his port with us: see
+  /// looks_like_stun(). Call it after start().
+  void answer_on(UdpSocket& socket, const ReceivedDatagram& datagram);
+
+  std::vector<Endpoint> udp_endpoints() const;
+  std::vector<Endpoint> tcp_endpoints() const;
+  /// The other address that clients are told on the first socket.
+  std::optional<Endpoint> other_address() const;
+  bool has_healthy_member() const { return healthy_.has_value(); }
+  /// All counters by name, for export.
+  std::map<std::string, std::uint64_t> counters() const;
+  const ResponderMetrics& metrics() const { return udp_responder_->metrics(); }
+
+ private:
+  class Outbox;
+
+  std::vector<Endpoint> as_seen(const std::vector<Endpoint>& endpoints) const;
+  Result<> bind_all(std::string* detail);
+  Task<> serve_udp(std::size_t index);
+  void answer_batch(std::size_t index, std::span<const ReceivedDatagram> batch);
+  bool is_lend(BytesView bytes) const;
+  void take_lend(const ReceivedDatagram& datagram, std::span<std::uint8_t> out);
+  void send_lend(std::size_t index, const Lend& lend);
+  void send_now(UdpSocket& socket, const Endpoint& to, BytesView bytes,
+                std::optional<IpAddress> from);
+  Task<> accept(std::size_t index);
+  Task<> serve_tcp(std::unique_ptr<TcpSocket> connection);
+  Task<> answer_stream(Stream& stream, Endpoint remote);
+  Task<> check_members();
+  Task<bool> is_healthy(const Member& member);
+
+  Env& env_;
+  ServerConfig config_;
+  Logger log_;
+  std::uint64_t secret_ = 0;
+  std::vector<std::unique_ptr<UdpSocket>> udp_;
+  std::vector<std::unique_ptr<TcpListener>> tcp_;
+  std::unique_ptr<Responder> udp_responder_;
+  std::unique_ptr<Responder> plain_responder_;  ///< Of streams and of shared ports.
+  std::unique_ptr<Lender> lender_;
+  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<Client> member_client_;         ///< Asks members whether they are there.
+  std::optional<std::size_t> healthy_;            ///< The member whose address we lend.
+  std::map<IpAddress, std::size_t> connections_;  ///< Of each source, its open ones.
+  std::size_t connection_count_ = 0;
+  ServerMetrics metrics_;
+  TaskGroup tasks_;
+};
+
+}  // namespace pyrsia::stun

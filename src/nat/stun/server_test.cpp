@@ -1,0 +1,239 @@
+#include "nat/stun/server.hpp"
+
+#include "nat/stun/stream_client.hpp"
+#include "sim/two_hosts.hpp"
+
+#include <gtest/gtest.h>
+
+namespace pyrsia::stun {
+namespace {
+
+using namespace std::chrono_literals;
+using sim::at;
+
+const LogSink kSilence;
+
+KeyPair key(std::uint8_t number) {
+  std::array<std::uint8_t, 32> seed{};
+  seed[0] = number;
+  return KeyPair::from_seed(seed);
+}
+
+/// One server on host b, asked from host a, 50 ms away.
+struct Served : sim::TwoHosts {
+  ServerConfig config;
+  std::unique_ptr<Server> server;
+
+  Served() { config.udp = {at("5.6.7.8", 3478)}; }
+  ~Served() {
+    if (server) (void)world.run(server->stop());
+  }
+  void serve() {
+    server = std::make_unique<Server>(b, config, Logger("stun", kSilence));
+    std::string detail;
+    ASSERT_TRUE(server->start(&detail)) << detail;
+  }
+  Result<Response> ask(Query query) {
+    query.server = query.server.port == 0 ? at("5.6.7.8", 3478) : query.server;
+    return std::get<0>(world.run(ask_once(a, query)));
+  }
+  static Task<Response> ask_once(Env& env, Query query) {
+    const Endpoint any{IpAddress::v4_any(), 0};
+    PYRSIA_CO_TRY(auto client, Client::bind(env, any));
+    const auto response = co_await client->ask(query);
+    (void)co_await client->stop();
+    co_return response;
+  }
+};
+
+TEST(StunServer, TellsAClientWhereItIsSeen) {
+  Served served;
+  served.serve();
+  const auto response = served.ask({}).value();
+  EXPECT_EQ(response.mapped.ip, at("1.2.3.4", 0).ip);
+  EXPECT_EQ(response.from, at("5.6.7.8", 3478));
+  EXPECT_EQ(response.round_trip, 100ms);
+  EXPECT_EQ(response.transmissions, 1);
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_answered_total"), 1U);
+}
+
+TEST(StunServer, ASilentServerCostsTheScheduleAndNoMore) {
+  Served served;
+  const auto start = served.world.now();
+  EXPECT_EQ(served.ask({}).error(), Errc::timed_out);
+  EXPECT_EQ(served.world.now() - start, 39500ms);
+}
+
+TEST(StunServer, LossIsCuredByRetransmission) {
+  Served served;
+  served.serve();
+  served.net.partition({&served.a}, {&served.b});
+  struct Heal {
+    static Task<> later(sim::TwoHosts& hosts) {
+      PYRSIA_CO_TRY(co_await hosts.a.sleep_for(2s));
+      hosts.net.heal();
+      co_return ok;
+    }
+  };
+  Query query;
+  query.server = at("5.6.7.8", 3478);
+  const auto [response, healed] =
+      served.world.run(Served::ask_once(served.a, query), Heal::later(served));
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->transmissions, 4);
+}
+
+TEST(StunServer, AnswersOnItsOtherPort) {
+  Served served;
+  served.config.udp.push_back(at("5.6.7.8", 3479));
+  served.serve();
+  Query query;
+  query.change.port = true;
+  EXPECT_EQ(served.ask(query)->from, at("5.6.7.8", 3479));
+  query.change.ip = true;
+  EXPECT_EQ(served.ask(query)->error, 420);
+}
+
+TEST(StunServer, APortInUseIsNamed) {
+  Served served;
+  served.serve();
+  Server second(served.b, served.config, Logger("stun", kSilence));
+  std::string detail;
+  EXPECT_EQ(second.start(&detail).error(), Errc::address_in_use);
+  EXPECT_EQ(detail, "UDP 5.6.7.8:3478");
+}
+
+Task<Response> ask_over_tcp(Env& env, Endpoint server, int times) {
+  PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
+  Result<Response> response = Errc::not_found;
+  for (int i = 0; i < times; ++i) {
+    response = co_await ask_stream(*socket, random_transaction(env));
+    if (!response) break;
+  }
+  co_return response;
+}
+
+TEST(StunServer, AnswersOverTcpAgainAndAgain) {
+  Served served;
+  served.config.tcp = {at("5.6.7.8", 3478)};
+  served.config.max_tcp_requests = 3;
+  served.serve();
+  const auto [three] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", 3478), 3));
+  EXPECT_EQ(three->mapped.ip, at("1.2.3.4", 0).ip);
+  const auto [four] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", 3478), 4));
+  EXPECT_FALSE(four);
+}
+
+Task<> send_garbage(Env& env, Endpoint server) {
+  PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
+  PYRSIA_CO_TRY(co_await socket->write_all(as_bytes("GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
+  std::array<std::uint8_t, 64> answer{};
+  PYRSIA_CO_TRY(const auto size, co_await socket->read_some(answer));
+  if (size == 0) co_return Errc::closed;
+  co_return ok;
+}
+
+TEST(StunServer, DropsATcpConnectionThatSpeaksSomethingElse) {
+  Served served;
+  served.config.tcp = {at("5.6.7.8", 3478)};
+  served.serve();
+  const auto [sent] = served.world.run(send_garbage(served.a, at("5.6.7.8", 3478)));
+  EXPECT_FALSE(sent);
+}
+
+TEST(StunServer, OneSourceHasFewTcpConnections) {
+  Served served;
+  served.config.tcp = {at("5.6.7.8", 3478)};
+  served.config.max_tcp_connections_of_source = 2;
+  served.serve();
+  struct Many {
+    static Task<> connect(Env& env, std::vector<std::unique_ptr<TcpSocket>>& sockets) {
+      for (int i = 0; i < 5; ++i) {
+        PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, at("5.6.7.8", 3478)));
+        sockets.push_back(std::move(socket));
+      }
+      co_return co_await env.sleep_for(1s);
+    }
+  };
+  std::vector<std::unique_ptr<TcpSocket>> sockets;
+  EXPECT_TRUE(std::get<0>(served.world.run(Many::connect(served.a, sockets))));
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_connections_refused_total"), 3U);
+  served.world.run_for(served.config.tcp_idle_timeout);
+}
+
+/// Two members on hosts b and c, and a client on host a.
+struct Members : sim::TwoHosts {
+  sim::SimHost& c = net.add_host({"c", {"9.9.9.9"}});
+  std::unique_ptr<Server> at_b = make(b, "5.6.7.8", 1, "9.9.9.9", 2);
+  std::unique_ptr<Server> at_c = make(c, "9.9.9.9", 2, "5.6.7.8", 1);
+
+  Members() {
+    EXPECT_TRUE(at_b->start(nullptr));
+    EXPECT_TRUE(at_c->start(nullptr));
+    world.run_for(1s);
+  }
+  ~Members() { (void)world.run(at_b->stop(), at_c->stop()); }
+  static std::unique_ptr<Server> make(Env& env, const std::string& ip, std::uint8_t self,
+                                      const std::string& other, std::uint8_t peer) {
+    ServerConfig config;
+    config.udp = {at(ip, 3478), at(ip, 3479)};
+    config.members = {{at(other, 3478), key(peer).peer_id()}};
+    config.key = key(self);
+    return std::make_unique<Server>(env, config, Logger("stun", kSilence));
+  }
+};
+
+TEST(StunServer, MembersAnswerForEachOther) {
+  Members members;
+  EXPECT_EQ(members.at_b->other_address(), at("9.9.9.9", 3479));
+  Query query;
+  query.server = at("5.6.7.8", 3478);
+  query.change = {true, true};
+  const auto [both] = members.world.run(Served::ask_once(members.a, query));
+  EXPECT_EQ(both->from, at("9.9.9.9", 3479));
+  EXPECT_EQ(both->origin, at("9.9.9.9", 3479));
+  EXPECT_EQ(both->mapped.ip, at("1.2.3.4", 0).ip);
+  EXPECT_EQ(both->round_trip, 150ms);
+  query.change = {true, false};
+  const auto [ip] = members.world.run(Served::ask_once(members.a, query));
+  EXPECT_EQ(ip->from, at("9.9.9.9", 3478));
+}
+
+TEST(StunServer, ADeadMemberIsOfferedToNobody) {
+  Members members;
+  members.c.crash();
+  members.world.run_for(10s);
+  EXPECT_FALSE(members.at_b->has_healthy_member());
+  Query query;
+  query.server = at("5.6.7.8", 3478);
+  query.change = {true, true};
+  const auto [refused] = members.world.run(Served::ask_once(members.a, query));
+  EXPECT_EQ(refused->error, 420);
+  EXPECT_EQ(refused->other, std::nullopt);
+}
+
+TEST(StunServer, EveryBrokenOperationIsSurvived) {
+  std::uint64_t operation = 0;
+  for (;; ++operation) {
+    ASSERT_LT(operation, 200U);
+    Served served;
+    served.config.tcp = {at("5.6.7.8", 3478)};
+    const auto before = served.net.operation_count();
+    served.net.fail_operation(before + operation);
+    served.server = std::make_unique<Server>(served.b, served.config, Logger("stun", kSilence));
+    if (!served.server->start(nullptr)) continue;
+    Query query;
+    query.server = at("5.6.7.8", 3478);
+    (void)served.world.run(Served::ask_once(served.a, query),
+                           ask_over_tcp(served.a, at("5.6.7.8", 3478), 1));
+    const bool is_over = served.net.operation_count() <= before + operation;
+    // Whatever broke, the next one is served.
+    served.net.fail_operation(UINT64_MAX);
+    EXPECT_TRUE(served.ask({})) << operation;
+    if (is_over) break;
+  }
+  EXPECT_GT(operation, 5U);
+}
+
+}  // namespace
+}  // namespace pyrsia::stun

@@ -1,0 +1,27 @@
+#include "nat/stun/stream_client.hpp"
+
+#include <array>
+
+namespace pyrsia::stun {
+
+Task<Response> ask_stream(Stream& stream, TransactionId transaction) {
+  std::array<std::uint8_t, 64> request{};
+  Query query;
+  query.has_fingerprint = false;
+  PYRSIA_CO_TRY(const auto asked, encode_query(query, transaction, request));
+  PYRSIA_CO_TRY(co_await stream.write_all(asked));
+  std::array<std::uint8_t, kMaxMessageBytes> answer{};
+  const auto header = std::span(answer).first<kHeaderBytes>();
+  PYRSIA_CO_TRY(co_await read_exactly(stream, header));
+  PYRSIA_CO_TRY(const auto size, message_size(header));
+  const auto body = std::span(answer).subspan(kHeaderBytes, size - kHeaderBytes);
+  PYRSIA_CO_TRY(co_await read_exactly(stream, body));
+  PYRSIA_CO_TRY(const auto message, Message::parse(BytesView(answer).first(size)));
+  const auto& received = message.header();
+  const bool is_response = received.message_class == MessageClass::success ||
+                           received.message_class == MessageClass::error;
+  if (!is_response || received.transaction != transaction) co_return Errc::protocol_violation;
+  co_return decode_response(message);
+}
+
+}  // namespace pyrsia::stun
