@@ -99,7 +99,7 @@ def test_http_api(program):
         expect(set(nat) >= {"confidence", "age_s", "reason", "connected", "addresses"}, nat)
         for entry in nat["addresses"]:
             expect(set(entry) == {"address", "status", "confidence", "age_s", "reason", "source",
-                                  "observers"}, entry)
+                                  "observers", "confirmed", "evidence"}, entry)
         peers = node.get("/peers")
         expect(peers.json() == [] and peers.headers["Content-Type"] == "application/json", peers)
         metrics = node.get("/metrics").body
@@ -235,6 +235,18 @@ def test_a_stun_server_alone_is_probed(program):
         server.terminate()
         server.stdout.close()
         expect(server.wait(30) == 0, "exit code")
+
+
+def test_a_node_that_knows_no_server_is_no_hindrance(program):
+    port = str(free_port())
+    with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd, http_port=port) as node:
+        node.wait_listening()
+        told = node.get("/probe").json()
+        expect(told["servers"] == [] and told["verdict"] == "offline", told)
+        asked = json.loads(run(program, "probe", "-p", port, "--json", cwd=cwd).stdout)
+        expect(asked["servers"] == [], asked)
+        done = run(program, "probe", "-p", port, "--json", "-B", "http://127.0.0.1:1/status", cwd=cwd)
+        expect(json.loads(done.stdout)["servers"] == ["127.0.0.1:3478"], done)
 
 
 def test_bad_stun_and_probe_settings_are_named(program):
