@@ -344,6 +344,12 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_directory_members_left_total"] = directory_metrics_.members_left.value();
   values["pyrsia_directory_rebuilds_total"] = directory_metrics_.rebuilds.value();
   if (is_stun_running_) values.merge(stun_.counters());
+  const auto& probe = probe_.metrics();
+  values["pyrsia_probe_sent_total"] = probe.sent.value();
+  values["pyrsia_probe_received_total"] = probe.received.value();
+  values["pyrsia_probe_malformed_total"] = probe.malformed.value();
+  values["pyrsia_probe_unmatched_total"] = probe.unmatched.value();
+  values["pyrsia_probe_wrong_source_total"] = probe.wrong_source.value();
   values["pyrsia_http_connections"] = server_.connection_count();
   values["pyrsia_http_connections_total"] = http_metrics_.connections.value();
   values["pyrsia_http_refused_connections_total"] = http_metrics_.refused_connections.value();

@@ -47,28 +47,37 @@ Task<nat::Report> fetch(Env& env, std::string url) {
   co_return parse_report(response.body);
 }
 
-/// Without a daemon. Errors: `Errc::invalid_argument` (no server is known), those of
-/// nat::Survey::run().
-Task<nat::Report> look(Env& env, const Options& options) {
+/// Without a daemon. Leaves the survey to its owner, who stops it. Errors:
+/// `Errc::invalid_argument` (no server is known), those of nat::Survey::run().
+Task<nat::Report> look(Env& env, const Options& options, std::unique_ptr<nat::Survey>& survey) {
   const auto names = stun_server_names(options);
   if (names.empty()) co_return Errc::invalid_argument;
   PYRSIA_CO_TRY(auto config, co_await survey_config(env, names, options.host.bootstrap_urls));
   config.measures_lifetime = options.probe.measures_lifetime;
-  nat::Survey survey(env, std::move(config));
-  auto report = co_await survey.run();
-  (void)co_await survey.stop();
-  co_return report;
+  if (survey) (void)co_await survey->stop();
+  survey = std::make_unique<nat::Survey>(env, std::move(config));
+  co_return co_await survey->run();
 }
 
 /// The running node knows more (its verdict, its own servers), but measures no lifetimes and asks
-/// no others.
-Task<nat::Report> probe_once(Env& env, const Options& options) {
+/// no others. One that knows no server is of use for its verdict only.
+Task<nat::Report> probe_once(Env& env, const Options& options,
+                             std::unique_ptr<nat::Survey>& survey) {
   const auto& probe = options.probe;
   if (!probe.is_alone && probe.servers.empty() && !probe.measures_lifetime) {
     auto asked = co_await fetch(env, daemon_url(options));
-    if (asked || asked.error() == Errc::cancelled) co_return asked;
+    if (!asked && asked.error() == Errc::cancelled) co_return asked;
+    const bool is_of_use = asked && (!asked->servers.empty() || stun_server_names(options).empty());
+    if (is_of_use) co_return asked;
+    if (asked) {
+      auto report = co_await look(env, options, survey);
+      if (!report) co_return report;
+      report->reachable = asked->reachable;
+      report->reachable_why = asked->reachable_why;
+      co_return report;
+    }
   }
-  co_return co_await look(env, options);
+  co_return co_await look(env, options, survey);
 }
 
 void show(const nat::Report& report, const Options& options) {
@@ -81,9 +90,10 @@ void show(const nat::Report& report, const Options& options) {
 }
 
 /// Goes on until a signal, if it is to be repeated.
-Task<> probe_all(Env& env, const Options& options, Result<nat::Report>& last) {
+Task<> probe_all(Env& env, const Options& options, std::unique_ptr<nat::Survey>& survey,
+                 Result<nat::Report>& last) {
   for (;;) {
-    last = co_await probe_once(env, options);
+    last = co_await probe_once(env, options, survey);
     if (!last) co_return last.error();
     show(*last, options);
     if (!options.probe.every) co_return ok;
@@ -136,7 +146,9 @@ ExitCode code_of(const nat::Prediction& prediction) {
 ExitCode run_probe(const Options& options) {
   Runtime runtime;
   Result<nat::Report> last = Errc::unavailable;
-  (void)runtime.run(probe_all(runtime.env(), options, last));
+  std::unique_ptr<nat::Survey> survey;
+  (void)runtime.run(probe_all(runtime.env(), options, survey, last));
+  if (survey) (void)runtime.run(survey->stop());
   if (last) return static_cast<ExitCode>(nat::exit_code(nat::advise(*last).verdict));
   const bool knows_none = last.error() == Errc::invalid_argument;
   const Complaint complaint{

@@ -18,6 +18,8 @@ double milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+constexpr std::size_t kMaxServers = 16;
+
 json::value value_of(const std::optional<bool>& fact) {
   return fact ? json::value(*fact) : json::value(nullptr);
 }
@@ -190,6 +192,19 @@ std::string v6_line(const Report& report) {
   return out;
 }
 
+/// At most kMaxServers; what is no endpoint is left out.
+std::vector<Endpoint> read_servers(const json::value* list) {
+  std::vector<Endpoint> out;
+  if (list == nullptr || !list->is_array()) return out;
+  for (const auto& entry : list->get_array()) {
+    if (out.size() >= kMaxServers) break;
+    if (!entry.is_string()) continue;
+    if (const auto endpoint = parse_endpoint(entry.get_string(), kStunPort))
+      out.push_back(*endpoint);
+  }
+  return out;
+}
+
 }  // namespace
 
 json::object probe_json(const Report& report) {
@@ -252,6 +267,8 @@ Result<Report> probe_report(const json::value& document) {
   report.has_nat64 = v6.flag("nat64");
   report.nat64_prefix = v6.text("nat64_prefix").value_or("");
   report.is_captive = facts.flag("captive_portal");
+  report.servers = read_servers(facts.at("servers"));
+  report.server = facts.endpoint("server");
   const Facts gateway(facts.at("gateway"));
   report.gateway.has_pcp = gateway.flag("pcp");
   report.gateway.has_nat_pmp = gateway.flag("nat_pmp");

@@ -44,6 +44,13 @@ std::vector<std::string> stun_server_names(const Options& options) {
   if (!options.probe.servers.empty()) return options.probe.servers;
   std::vector<std::string> names;
   for (const auto& url : options.host.bootstrap_urls) names.push_back(host_of(url));
+  if (!names.empty()) return names;
+  for (const auto* peers : {&options.host.peers, &options.host.probe_servers}) {
+    for (const auto& peer : *peers) {
+      if (const auto ip = peer.ip()) names.push_back(Endpoint{*ip, kStunPort}.to_string());
+      if (const auto name = peer.dns_name()) names.push_back(*name);
+    }
+  }
   return names;
 }
 

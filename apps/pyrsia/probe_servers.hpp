@@ -9,8 +9,8 @@
 
 namespace pyrsia::app {
 
-/// Which STUN servers are asked: those that were given, else the hosts of the boot servers' URLs.
-/// As "HOST" or "HOST:PORT".
+/// Which STUN servers are asked: those that were given, else the hosts of the boot servers' URLs,
+/// else those of the peers that were given. As "HOST" or "HOST:PORT".
 std::vector<std::string> stun_server_names(const Options& options);
 
 /// Resolves the names and fills in a survey. A name that cannot be resolved is left

@@ -34,6 +34,7 @@ Task<> ProbeService::look() {
   auto config =
       co_await survey_config(env_, stun_server_names(options_), options_.host.bootstrap_urls);
   if (!config) co_return config.error();
+  config->prober.metrics = &metrics_;
   survey_ = std::make_unique<nat::Survey>(env_, *std::move(config));
   auto report = co_await survey_->run();
   if (!report && report.error() == Errc::cancelled) co_return report.error();

@@ -22,6 +22,8 @@ class ProbeService {
   Task<http::Response> serve();
   /// Errors: none.
   Task<> stop();
+  /// Of all surveys.
+  const stun::ClientMetrics& metrics() const { return metrics_; }
 
  private:
   Task<> look();
@@ -32,6 +34,7 @@ class ProbeService {
   std::optional<nat::Report> report_;
   TimePoint report_at_;
   bool is_looking_ = false;
+  stun::ClientMetrics metrics_;
   std::unique_ptr<nat::Survey> survey_;
   TaskGroup tasks_;
 };

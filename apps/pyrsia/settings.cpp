@@ -217,8 +217,8 @@ a public address, 20 no router does it.)";
 
 Says what NAT or firewall this machine is behind, whether peers will connect directly, and what
 would help. Asks the node on this machine if there is one, else does it itself.
-Exit code: 0 direct, 10 relayed, 11 degraded, 21 UDP blocked, 22 captive portal, 30 nobody
-answers. `pyrsia probe pair` says which path two peers will get.)";
+Exit code: 0 direct, 10 relayed, 11 degraded, 20 unreachable, 21 UDP blocked, 22 captive
+portal, 30 nobody answers. `pyrsia probe pair` says which path two peers will get.)";
     case Command::pair:
       return R"(Examples:
   pyrsia probe --json > here.json

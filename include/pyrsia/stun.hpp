@@ -24,7 +24,8 @@ struct StunAnswer {
 
 /// Asks `server` once over UDP, from a socket of its own. Retransmits at 0, 100, 300 and 700 ms and
 /// gives up after 1.1 s; follows ALTERNATE-SERVER. Errors: `Errc::timed_out`, `Errc::refused` (an
-/// error response), `Errc::unreachable`, `Errc::protocol_violation`, `Errc::network_failed`.
+/// error response), `Errc::unreachable`, `Errc::protocol_violation`, `Errc::network_failed`,
+/// `Errc::cancelled`: may be cancelled at any time.
 Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server);
 
 struct StunServerConfig {

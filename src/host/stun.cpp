@@ -1,3 +1,4 @@
+#include "nat/stun/ask_once.hpp"
 #include "nat/stun/server.hpp"
 
 #include <pyrsia/stun.hpp>
@@ -19,17 +20,12 @@ stun::ServerConfig config_of(StunServerConfig config) {
 }  // namespace
 
 Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
-  auto& env = runtime.env();
-  const auto any = server.ip.is_v6() ? IpAddress::v6_any() : IpAddress::v4_any();
-  const Endpoint local{any, 0};
-  PYRSIA_CO_TRY(auto client, stun::Client::bind(env, local));
   stun::Query query;
   query.server = server;
   query.plan = stun::RetransmitPlan::quick();
-  const auto response = co_await client->ask_and_follow(query);
-  (void)co_await client->stop();
-  if (!response) co_return response.error();
-  co_return StunAnswer{response->mapped, response->other, response->round_trip};
+  auto asking = stun::ask_once(runtime.env(), query);
+  PYRSIA_CO_TRY(const auto response, co_await std::move(asking));
+  co_return StunAnswer{response.mapped, response.other, response.round_trip};
 }
 
 struct StunServer::State {

@@ -238,6 +238,18 @@ def test_a_stun_server_alone_is_probed(program):
         expect(server.wait(30) == 0, "exit code")
 
 
+def test_a_node_that_knows_no_server_is_no_hindrance(program):
+    port = str(free_port())
+    with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd, http_port=port) as node:
+        node.wait_listening()
+        told = node.get("/probe").json()
+        expect(told["servers"] == [] and told["verdict"] == "offline", told)
+        asked = json.loads(run(program, "probe", "-p", port, "--json", cwd=cwd).stdout)
+        expect(asked["servers"] == [], asked)
+        done = run(program, "probe", "-p", port, "--json", "-B", "http://127.0.0.1:1/status", cwd=cwd)
+        expect(json.loads(done.stdout)["servers"] == ["127.0.0.1:3478"], done)
+
+
 def test_bad_stun_and_probe_settings_are_named(program):
     with directory() as cwd:
         for args, part in ((["stun-server", "--listen", "nonsense"], "nonsense"),

@@ -63,7 +63,7 @@ Task<UdpBehaviour> Prober::run() {
 Result<stun::Client*> Prober::client_of(Role role, std::size_t number) {
   auto& client = clients_[{role, number}];
   if (!client) {
-    PYRSIA_TRY(client, stun::Client::bind(env_, Endpoint{local_, 0}));
+    PYRSIA_TRY(client, stun::Client::bind(env_, Endpoint{local_, 0}, config_.metrics));
   }
   return client.get();
 }
@@ -81,7 +81,8 @@ Result<> Prober::open_ports() {
     }
     if (sockets.size() < kOffsets.size()) continue;
     for (std::size_t i = 0; i < sockets.size(); ++i)
-      clients_[{Role::port, i}] = std::make_unique<stun::Client>(env_, std::move(sockets[i]));
+      clients_[{Role::port, i}] =
+          std::make_unique<stun::Client>(env_, std::move(sockets[i]), config_.metrics);
     return ok;
   }
   return ok;  // Any ports then, of client_of(): less is seen, nothing wrong.

@@ -88,6 +88,7 @@ std::string_view name(Verdict verdict) {
     case Verdict::direct: return "direct";
     case Verdict::degraded: return "degraded";
     case Verdict::relayed: return "relayed";
+    case Verdict::unreachable: return "unreachable";
     case Verdict::udp_blocked: return "udp_blocked";
     case Verdict::captive: return "captive";
     case Verdict::offline: return "offline";
@@ -100,6 +101,7 @@ int exit_code(Verdict verdict) {
     case Verdict::direct: return 0;
     case Verdict::relayed: return 10;
     case Verdict::degraded: return 11;
+    case Verdict::unreachable: return 20;
     case Verdict::udp_blocked: return 21;
     case Verdict::captive: return 22;
     case Verdict::offline: return 30;
@@ -129,7 +131,13 @@ Advice advise(const Report& report) {
             "open a web page and sign in to this network"};
   if (report.reachable == Reachability::reachable)
     return {Verdict::direct, "Others can connect to this node: a peer has tried.", ""};
-  if (report.udp.is_blocked == false) return advise_on_nat(report);
+  if (report.udp.is_blocked == false) {
+    auto advice = advise_on_nat(report);
+    if (advice.verdict == Verdict::relayed && report.reachable == Reachability::unreachable)
+      advice = {Verdict::unreachable,
+                "A hard NAT, and peers have tried: nobody can connect to this node.", advice.fix};
+    return advice;
+  }
   if (report.tcp.is_blocked == false)
     return {Verdict::udp_blocked,
             "UDP is blocked: only TCP gets out, so QUIC and hole punching over UDP fail.",

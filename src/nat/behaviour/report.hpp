@@ -53,9 +53,10 @@ struct Report {
 
 /// The one word for it; also what the exit code says.
 enum class Verdict {
-  direct,    ///< Others can connect, or most punches succeed.
-  degraded,  ///< Some peers will be reached over relays only.
-  relayed,   ///< Most peers will.
+  direct,       ///< Others can connect, or most punches succeed.
+  degraded,     ///< Some peers will be reached over relays only.
+  relayed,      ///< Most peers will.
+  unreachable,  ///< As relayed, and the running node is reached over no relay either.
   udp_blocked,
   captive,
   offline,  ///< Nobody answered at all.
@@ -69,7 +70,7 @@ struct Advice {
 
 std::string_view name(Position position);
 std::string_view name(Verdict verdict);
-/// 0, 11, 10, 21, 22, 30.
+/// 0, 11, 10, 20, 21, 22, 30.
 int exit_code(Verdict verdict);
 
 /// Compares the interface's, the router's and the observed address. Nothing where they do not

@@ -130,6 +130,11 @@ TEST(Advice, NamesWhatHelps) {
   auto reached = kSymmetric;
   reached.reachable = Reachability::reachable;
   EXPECT_EQ(advise(reached).verdict, Verdict::direct);
+  auto tried = kSymmetric;
+  tried.reachable = Reachability::unreachable;
+  EXPECT_EQ(advise(tried).verdict, Verdict::unreachable);
+  EXPECT_EQ(exit_code(advise(tried).verdict), 20);
+  EXPECT_EQ(advise(tried).fix, advise(kSymmetric).fix);
   auto captive = kSymmetric;
   captive.is_captive = true;
   EXPECT_EQ(exit_code(advise(captive).verdict), 22);

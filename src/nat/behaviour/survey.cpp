@@ -81,7 +81,7 @@ Task<> Survey::look_over_v6() {
   const auto servers = servers_of(true);
   // Where there is no IPv4 server at all, probe_transports() uses these.
   if (servers.empty() || servers_of(false).empty()) co_return ok;
-  auto bound = stun::Client::bind(env_, Endpoint{IpAddress::v6_any(), 0});
+  auto bound = stun::Client::bind(env_, Endpoint{IpAddress::v6_any(), 0}, config_.prober.metrics);
   if (!bound) co_return bound.error();
   v6_ = *std::move(bound);
   stun::Query query;

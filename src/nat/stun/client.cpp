@@ -2,6 +2,7 @@
 
 #include "base/printable.hpp"
 #include "nat/stun/builder.hpp"
+#include "nat/stun/moves.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -40,12 +41,20 @@ struct Client::Pending {
 };
 
 Result<std::unique_ptr<Client>> Client::bind(Env& env, const Endpoint& local) {
-  PYRSIA_TRY(auto socket, env.udp_bind(local));
-  return std::make_unique<Client>(env, std::move(socket));
+  return bind(env, local, nullptr);
 }
 
-Client::Client(Env& env, std::unique_ptr<UdpSocket> socket)
-    : env_(env), socket_(std::move(socket)), tasks_(env) {
+Result<std::unique_ptr<Client>> Client::bind(Env& env, const Endpoint& local,
+                                             ClientMetrics* metrics) {
+  PYRSIA_TRY(auto socket, env.udp_bind(local));
+  return std::make_unique<Client>(env, std::move(socket), metrics);
+}
+
+Client::Client(Env& env, std::unique_ptr<UdpSocket> socket, ClientMetrics* metrics)
+    : env_(env),
+      socket_(std::move(socket)),
+      metrics_(metrics != nullptr ? *metrics : own_metrics_),
+      tasks_(env) {
   tasks_.spawn(receive());
 }
 
@@ -152,20 +161,12 @@ Task<Response> Client::wait(Pending& pending, BytesView request, const Query& qu
 }
 
 Task<Response> Client::ask_and_follow(Query query) {
-  std::set<Endpoint> seen;
-  for (int move = 0; move <= kMaxMoves; ++move) {
-    if (!seen.insert(query.server).second) co_return Errc::protocol_violation;
+  Moves moves(query.server);
+  for (;;) {
     auto response = co_await ask(query);
     if (!response || !response->error) co_return response;
-    if (*response->error != 300) co_return Errc::refused;
-    const auto next = response->alternate_server;
-    if (!next || next->port == 0 || next->ip.is_unspecified() ||
-        next->ip.is_v6() != query.server.ip.is_v6()) {
-      co_return Errc::protocol_violation;
-    }
-    query.server = *next;
+    PYRSIA_CO_TRY(query.server, moves.next(*response));
   }
-  co_return Errc::protocol_violation;
 }
 
 Result<> Client::indicate(const Endpoint& to) {

@@ -57,7 +57,10 @@ class Client {
  public:
   /// Errors: as Env::udp_bind().
   static Result<std::unique_ptr<Client>> bind(Env& env, const Endpoint& local);
-  Client(Env& env, std::unique_ptr<UdpSocket> socket);
+  /// The same, and counts in `metrics` of the owner, if that is not null.
+  static Result<std::unique_ptr<Client>> bind(Env& env, const Endpoint& local,
+                                              ClientMetrics* metrics);
+  Client(Env& env, std::unique_ptr<UdpSocket> socket, ClientMetrics* metrics);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -98,7 +101,8 @@ class Client {
   Env& env_;
   std::unique_ptr<UdpSocket> socket_;
   std::map<TransactionId, Pending*> pending_;
-  ClientMetrics metrics_;
+  ClientMetrics own_metrics_;
+  ClientMetrics& metrics_;
   bool is_stopped_ = false;
   TaskGroup tasks_;
 };
