@@ -12,8 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 
 struct QuicNode : TestNode {
-  QuicNode(Env& env, std::uint8_t number) : TestNode(env, number) {
-    auto owned = std::make_unique<transport::quic::Transport>(env, key, transport::quic::Config());
+  QuicNode(Env& e, std::uint8_t number) : TestNode(e, number) {
+    auto owned = std::make_unique<transport::quic::Transport>(e, key, transport::quic::Config());
     quic = owned.get();
     swarm.add_transport(std::move(owned));
   }
