@@ -72,7 +72,7 @@ class Run:
 
                 def body():
                     for kind, seed in ((dialer, 1), (listener, 2))[len(pair):]:
-                        pair.append(stack.enter_context(self.peer(kind, way.flags(seed))))
+                        pair.append(stack.enter_context(self.peer(kind, way.flags(seed, kind))))
                     return scenarios.LOOPBACK[left[0]](way, *pair)
 
                 is_fit = True
