@@ -83,7 +83,10 @@ Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64
   const auto handed =
       co_await with_timeout(swarm_.env(), config_.stream_timeout, std::move(handing));
   if (!handed && handed.error() == Errc::cancelled) co_return handed.error();
-  co_return handed ? DialStatus::ok : DialStatus::dial_back_error;
+  // go resets the stream right after its answer, which over QUIC takes the answer with it. We have
+  // handed the nonce over; a client that does not know it takes our word for nothing.
+  const bool is_done = handed || handed.error() == Errc::reset;
+  co_return is_done ? DialStatus::ok : DialStatus::dial_back_error;
 }
 
 Task<> Dialer::hand_over(swarm::ConnectionId connection, std::uint64_t nonce) {
