@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the simulation with optimisation and ASan, and runs the soak test over many seeds.
 
-  run_soak.py [--seeds N] [--first N]     default: seeds 1 to 200 (PYRSIA_SEEDS)
+  run_soak.py [--seeds N] [--first N]     default: seeds 1 to 200 (PYRSIA_SOAK_SEEDS)
               [--study-seeds N]           default: 2, of the AutoNAT study, whose table is printed
 
 Each seed is one run: the seeds are handed out to as many processes as there are cores, a few at a
@@ -49,7 +49,7 @@ def run_study(seeds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=int(os.environ.get("PYRSIA_SEEDS", "200")))
+    parser.add_argument("--seeds", type=int, default=int(os.environ.get("PYRSIA_SOAK_SEEDS", "200")))
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--study-seeds", type=int, default=2)
     arguments = parser.parse_args()
