@@ -118,7 +118,7 @@ constexpr std::array kSettings{
             "What it said there, or http://HOST:PORT/probe of that node"},
     Setting{"json", "--json", Kind::on_off, "nbisagmprt", "", "JSON on stdout, one object a line"},
     Setting{"log_level", "--log-level", Kind::text, "nbt", "LEVEL",
-            "debug, info, warning or error [info]"},
+            "debug, info, warning or error; variable RUST_LOG too [info]"},
     Setting{"init_blockchain", "--init-blockchain", Kind::on_off, "nb", "", kUnused},
     Setting{"max_provided_keys", "--max-provided-keys", Kind::text, "nb", "N", kUnused},
     Setting{"mapping_service_endpoint", "--mapping-service-endpoint", Kind::text, "nb", "URL",
@@ -343,6 +343,27 @@ void take_flags(CLI::App& app, Flags& flags, Settings& settings) {
   }
 }
 
+/// The level that RUST_LOG asks of us, which is the original's variable: "debug", or
+/// "warn,pyrsia=trace". Nothing if it asks none: it may be meant for other programs.
+std::optional<std::string> rust_log_level(std::string_view directives) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kLevels{
+      {{"trace", "debug"},
+       {"debug", "debug"},
+       {"info", "info"},
+       {"warn", "warning"},
+       {"error", "error"},
+       {"off", "error"}}};
+  std::optional<std::string> of_all;
+  std::optional<std::string> of_ours;
+  for (const std::string_view directive : split(directives)) {
+    const bool is_ours = directive.starts_with("pyrsia=");
+    const auto word = is_ours ? directive.substr(directive.find('=') + 1) : directive;
+    const auto level = std::ranges::find(kLevels, word, &decltype(kLevels)::value_type::first);
+    if (level != kLevels.end()) (is_ours ? of_ours : of_all) = std::string(level->second);
+  }
+  return of_ours ? of_ours : of_all;
+}
+
 std::optional<Complaint> take_variables(const char* (*variable)(const char*), Settings& settings) {
   for (const auto& setting : kSettings) {
     if (!has(setting, settings.command) || settings.find(setting.key) != nullptr) continue;
@@ -366,6 +387,12 @@ std::optional<Complaint> take_variables(const char* (*variable)(const char*), Se
     }
     settings.given[std::string(setting.key)] = std::move(given);
   }
+  const auto log = std::ranges::find(kSettings, "log_level", &Setting::key);
+  const char* const directives = variable("RUST_LOG");
+  if (!has(*log, settings.command) || settings.find(log->key) != nullptr || directives == nullptr)
+    return std::nullopt;
+  if (auto level = rust_log_level(directives))
+    settings.given[std::string(log->key)] = {{*std::move(level)}, "RUST_LOG", ExitCode::bad_config};
   return std::nullopt;
 }
 

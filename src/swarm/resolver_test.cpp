@@ -54,6 +54,24 @@ TEST_F(ResolverTest, DnsaddrIsFollowedAndFilteredByPeer) {
   EXPECT_EQ(budget.lookups, 29);
 }
 
+// Break each lookup in turn: what the others found counts.
+TEST_F(ResolverTest, ALookupThatFailsCostsOnlyItsOwnAddresses) {
+  net.dns().add("a.example.org", {"5.6.7.8"});
+  net.dns().add_txt("_dnsaddr.example.org", {"dnsaddr=/ip4/1.1.1.1/tcp/1" + p2p(),
+                                             "dnsaddr=/dnsaddr/deeper.example.org" + p2p()});
+  net.dns().add_txt("_dnsaddr.deeper.example.org", {"dnsaddr=/ip4/2.2.2.2/tcp/2" + p2p(),
+                                                    "dnsaddr=/dns4/a.example.org/tcp/3" + p2p()});
+  const std::vector<std::size_t> found{0, 1, 2, 3};
+  for (std::uint64_t broken = 0; broken < found.size(); ++broken) {
+    SCOPED_TRACE(broken);
+    budget = {};
+    net.fail_operation(net.operation_count() + broken);
+    const auto addresses = resolved("/dnsaddr/example.org" + p2p());
+    EXPECT_EQ(addresses ? addresses->size() : 0, found[broken]);
+  }
+  EXPECT_EQ(net.operation_count(), 1U + 2U + 3U + 3U);
+}
+
 TEST_F(ResolverTest, ALoopOfNamesEnds) {
   net.dns().add_txt("_dnsaddr.loop.example.org",
                     {"dnsaddr=/dnsaddr/loop.example.org", "dnsaddr=/dnsaddr/loop.example.org"});

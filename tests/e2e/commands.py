@@ -91,6 +91,15 @@ def test_settings_of_the_original_are_accepted(program):
         wait_for("four notes", lambda: sum("does nothing here" in e for e in node.errors) == 4)
 
 
+def test_the_originals_log_variable_counts(program):
+    for directives, is_told in (("off,libp2p=debug", False), ("error,pyrsia=info", True), ("nonsense", True)):
+        environment = {"RUST_LOG": directives, "PYRSIA_EXTERNAL_IP": "elsewhere"}  # Ignored, with a line.
+        with directory() as cwd, Daemon(program, "boot", cwd=cwd, env=environment) as boot:
+            boot.get("/status")
+            boot.stop()
+        expect(any("elsewhere" in line for line in boot.errors) == is_told, (directives, boot.errors))
+
+
 def test_http_api(program):
     with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd) as node:
         node.wait_listening()

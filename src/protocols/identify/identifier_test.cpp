@@ -138,6 +138,33 @@ TEST_F(IdentifierTest, CanBeStoppedInTheMiddleOfAPush) {
   EXPECT_EQ(a.identifier.metrics().pushes_sent.value(), 0U);
 }
 
+// Break the network at each operation of a push in turn: the peer still learns what has changed.
+TEST_F(IdentifierTest, AChangeArrivesWhereverItsPushBreaks) {
+  a.start();
+  b.start();
+  for (std::uint64_t broken = 0;; ++broken) {
+    SCOPED_TRACE(broken);
+    ASSERT_LT(broken, 100U);
+    connect();
+    const auto begun_at = net.operation_count();
+    net.fail_operation(begun_at + broken);
+    a.node.swarm.handle("/new/" + std::to_string(broken), {}, swarm::echo);
+    a.identifier.addresses_changed();
+    world.run_for(10s);
+    const bool is_past_the_end = begun_at + broken >= net.operation_count();
+    net.fail_operation(UINT64_MAX);
+
+    connect();  // What broke was the connection; the next one tells of the change.
+
+    EXPECT_TRUE(b.node.swarm.peer_store().supports(a.node.peer(), "/new/" + std::to_string(broken)));
+    if (!is_past_the_end) continue;
+    EXPECT_GT(broken, 5U);
+    break;
+  }
+  EXPECT_GT(a.identifier.metrics().pushes_failed.value(), 0U);
+  EXPECT_GT(a.identifier.metrics().pushes_sent.value(), 0U);
+}
+
 TEST_F(IdentifierTest, WhatHasNotChangedIsNotPushed) {
   a.start();
   b.start();

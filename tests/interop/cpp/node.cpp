@@ -213,6 +213,7 @@ void Node::on_disconnected(const swarm::ConnectionInfo& connection, Error reason
   line["peer"] = connection.peer.to_string();
   line["reason"] = reason.message();
   print(line);
+  if (!swarm_.is_connected(connection.peer)) identified_.erase(connection.peer);
 }
 
 void Node::on_identified(const swarm::ConnectionInfo& connection, const identify::Info& info) {

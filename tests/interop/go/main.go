@@ -188,7 +188,12 @@ func (n *node) watch() error {
 			emit(object{"event": "connected", "peer": c.RemotePeer().String(), "address": c.RemoteMultiaddr().String(),
 				"direction": strings.ToLower(c.Stat().Direction.String())})
 		},
-		DisconnectedF: func(_ network.Network, c network.Conn) {
+		DisconnectedF: func(net network.Network, c network.Conn) {
+			if net.Connectedness(c.RemotePeer()) != network.Connected {
+				n.lock.Lock()
+				delete(n.identified, c.RemotePeer())
+				n.lock.Unlock()
+			}
 			emit(object{"event": "disconnected", "peer": c.RemotePeer().String()})
 		},
 	})

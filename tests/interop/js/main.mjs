@@ -325,7 +325,10 @@ node.addEventListener('peer:identify', ({ detail: r }) => {
 node.addEventListener('connection:open', ({ detail: c }) => emit({
   event: 'connected', peer: c.remotePeer.toString(), address: c.remoteAddr.toString(), direction: c.direction
 }))
-node.addEventListener('connection:close', ({ detail: c }) => emit({ event: 'disconnected', peer: c.remotePeer.toString() }))
+node.addEventListener('connection:close', ({ detail: c }) => {
+  if (node.getConnections(c.remotePeer).length === 0) identified.delete(c.remotePeer.toString())
+  emit({ event: 'disconnected', peer: c.remotePeer.toString() })
+})
 await node.handle(kEcho, serveEcho, kManyStreams)
 emit({ event: 'listening', peer: node.peerId.toString(), addresses: listening().map(String) })
 

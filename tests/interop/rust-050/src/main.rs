@@ -182,7 +182,10 @@ impl Node {
                     reply(id, json!({"ok": true, "peer": peer_id.to_string()}));
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, num_established, .. } => {
+                if num_established == 0 {
+                    self.identified.remove(&peer_id);
+                }
                 emit(json!({"event": "disconnected", "peer": peer_id.to_string()}));
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error } => {

@@ -345,8 +345,11 @@ impl Node {
                     latency.peer = Some(peer_id);
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 self.first_of.remove(&connection_id);
+                if num_established == 0 {
+                    self.identified.remove(&peer_id); // It pushes only where it was identified anew.
+                }
                 let reason = cause.map(|e| e.to_string()).unwrap_or_default();
                 emit(json!({"event": "disconnected", "peer": peer_id.to_string(), "reason": reason}));
             }
