@@ -25,7 +25,7 @@ struct Config {
                                                      ///< as a yamux peer opens in one burst.
   std::size_t max_dials = 160;                       ///< Addresses being dialed, all peers.
   BlackHoleRules black_holes = {};
-  Duration upgrade_timeout = std::chrono::seconds(20);      ///< Accept to muxer. As the original node.
+  Duration upgrade_timeout = std::chrono::seconds(20);      ///< Accept to muxer.
   Duration dial_timeout = std::chrono::seconds(15);         ///< One address, or its name.
   Duration connect_timeout = std::chrono::seconds(60);      ///< All addresses of a peer.
   Duration negotiation_timeout = std::chrono::seconds(10);  ///< Protocol of one stream.
