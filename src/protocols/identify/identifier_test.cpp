@@ -156,7 +156,8 @@ TEST_F(IdentifierTest, AChangeArrivesWhereverItsPushBreaks) {
 
     connect();  // What broke was the connection; the next one tells of the change.
 
-    EXPECT_TRUE(b.node.swarm.peer_store().supports(a.node.peer(), "/new/" + std::to_string(broken)));
+    EXPECT_TRUE(
+        b.node.swarm.peer_store().supports(a.node.peer(), "/new/" + std::to_string(broken)));
     if (!is_past_the_end) continue;
     EXPECT_GT(broken, 5U);
     break;
