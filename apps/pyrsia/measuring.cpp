@@ -11,8 +11,9 @@ Identity measuring_identity(const Options& options) {
   return identity;
 }
 
-Config measuring_config() {
+Config measuring_config(const Options& options) {
   Config config;
+  config.web_tls = options.host.web_tls;
   config.listen.clear();
   config.is_listen_only = true;
   config.autonat.is_server = false;
@@ -36,11 +37,11 @@ std::string path_text(const PathInfo& path) {
                      path.local.to_string(), path.remote.to_string());
 }
 
-Task<> connect_to(Host& host, Multiaddr address) {
+Task<> connect_to(Host& host, Multiaddr address, std::string* detail) {
   const auto peer = address.peer_id();
   if (!peer) co_return Errc::invalid_argument;
   std::vector<Multiaddr> addresses(1, std::move(address));
-  co_return co_await host.connect(*peer, std::move(addresses));
+  co_return co_await host.connect(*peer, std::move(addresses), detail);
 }
 
 }  // namespace pyrsia::app

@@ -13,7 +13,7 @@ namespace pyrsia::app {
 Identity measuring_identity(const Options& options);
 
 /// What a host is told that only measures: to listen nowhere and to serve nobody.
-Config measuring_config();
+Config measuring_config(const Options& options);
 
 /// The first path to `peer`, in words: "tcp, /noise, /yamux/1.0.0, direct, /ip4/… -> /ip4/…".
 std::string path_text(const PathInfo& path);
@@ -21,7 +21,7 @@ std::string path_text(const PathInfo& path);
 /// "tcp", "quic-v1", "ws", "wss", …
 std::string transport_name(const Multiaddr& address);
 
-/// Connects to the peer that `address` ends in. Errors: those of Host::connect().
-Task<> connect_to(Host& host, Multiaddr address);
+/// Connects to the peer that `address` ends in. `detail` and errors: those of Host::connect().
+Task<> connect_to(Host& host, Multiaddr address, std::string* detail);
 
 }  // namespace pyrsia::app

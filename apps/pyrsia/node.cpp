@@ -97,7 +97,10 @@ Task<> Node::start() {
   std::string detail;
   const auto started = co_await host_.start(&detail);
   if (!started) {
-    const auto complaint = listen_complaint("p2p", refused_address(detail), started.error());
+    const bool is_of_listening = detail.starts_with("cannot listen on ");
+    const auto complaint = is_of_listening
+                               ? listen_complaint("p2p", refused_address(detail), started.error())
+                               : Complaint{ExitCode::bad_config, detail};
     fail(complaint.code, complaint.text);
     co_return started.error();
   }

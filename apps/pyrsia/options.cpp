@@ -187,6 +187,18 @@ void read_files(const Settings& settings, Reader& reader, Options& options) {
   }
 }
 
+void read_web_tls(Reader& reader, Options& options) {
+  auto& config = options.host.web_tls;
+  const auto file = [&](std::string_view key, std::optional<std::filesystem::path>& out) {
+    const auto value = reader.text(key);
+    if (value && value->empty()) reader.complain(key, *value, "is not a file name");
+    if (value) out = *value;
+  };
+  file("tls_cert", config.certificate);
+  file("tls_key", config.key);
+  file("tls_ca", config.extra_roots);
+}
+
 void read_port_mapping(const Settings& settings, Reader& reader, Options& options) {
   auto& config = options.host.port_mapping;
   const auto mode = reader.text("port_mapping");
@@ -309,7 +321,9 @@ Complaint host_complaint(const Settings& settings, const std::string& why) {
   std::ranges::replace(key, '-', '_');
   const auto* given = settings.find(key);
   if (given == nullptr || colon == why.npos) return {ExitCode::usage, why};
-  return {given->fault, given->origin + why.substr(colon)};
+  // A file that is no good is not a matter of usage, wherever its name came from.
+  const auto code = key.starts_with("tls_") ? ExitCode::bad_config : given->fault;
+  return {code, given->origin + why.substr(colon)};
 }
 
 }  // namespace
@@ -323,6 +337,7 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   options.is_quiet = settings.is_on("quiet");
   read_words(reader, options);
   read_files(settings, reader, options);
+  read_web_tls(reader, options);
   read_port_mapping(settings, reader, options);
   read_map_action(settings, reader, options);
   reader.number<std::uint16_t>("port", 0, 65535, options.http.port);
@@ -344,6 +359,8 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
     if (!reader.complaint && !options.address)
       return Complaint{ExitCode::usage,
                        "whom? give an address that ends in /p2p/<id> (see --help)"};
+    std::string why;
+    if (!reader.complaint && !validate(host, &why)) return host_complaint(settings, why);
     return reader.complaint;
   }
   if (reader.complaint) return reader.complaint;

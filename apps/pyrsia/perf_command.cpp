@@ -31,6 +31,8 @@ class Measuring {
 
   Task<> run();
   bool is_done() const { return is_done_; }
+  /// Why there is no connection, if there is more to say than the error does.
+  const std::string& detail() const { return detail_; }
 
  private:
   Task<> run_started();
@@ -43,6 +45,7 @@ class Measuring {
   const Options& options_;
   perf::Progress progress_;
   bool is_done_ = false;
+  std::string detail_;
   TaskGroup tasks_;
 };
 
@@ -56,7 +59,7 @@ Task<> Measuring::run() {
 }
 
 Task<> Measuring::run_started() {
-  PYRSIA_CO_TRY(co_await connect_to(host_, *options_.address));
+  PYRSIA_CO_TRY(co_await connect_to(host_, *options_.address, &detail_));
   const auto begin = env_.now();
   tasks_.spawn(report());
   PYRSIA_CO_TRY(co_await measure());
@@ -116,7 +119,8 @@ ExitCode run_client(Runtime& runtime, Host& host, const Options& options) {
   Measuring measuring(runtime.env(), host, options);
   const auto ended = runtime.run(measuring.run());
   if (measuring.is_done()) return ExitCode::success;
-  const auto why = ended ? std::string("interrupted") : std::string(in_words(ended.error()));
+  auto why = ended ? std::string("interrupted") : std::string(in_words(ended.error()));
+  if (!measuring.detail().empty()) why += " (" + measuring.detail() + ")";
   complain({ExitCode::unreachable, options.address->to_string() + ": " + why});
   return ExitCode::unreachable;
 }
@@ -131,7 +135,7 @@ ExitCode run_perf(const Options& given) {
     complain(*identity.complaint);
     return identity.complaint->code;
   }
-  auto config = measuring_config();
+  auto config = measuring_config(options);
   if (options.is_perf_server) {
     config.listen = {options.address->without_peer()};
     config.serves_perf = true;

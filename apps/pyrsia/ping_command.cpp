@@ -53,10 +53,11 @@ Task<> Pinging::run() {
 }
 
 Task<> Pinging::run_started() {
-  const auto connected = co_await connect_to(host_, *options_.address);
+  std::string detail;
+  const auto connected = co_await connect_to(host_, *options_.address, &detail);
   if (!connected) {
-    const auto text =
-        fmt::format("{}: {}", options_.address->to_string(), in_words(connected.error()));
+    auto text = fmt::format("{}: {}", options_.address->to_string(), in_words(connected.error()));
+    if (!detail.empty()) text += " (" + detail + ")";
     complain({ExitCode::unreachable, text});
     co_return ok;
   }
@@ -150,7 +151,7 @@ ExitCode run_ping(const Options& options) {
     return ExitCode::usage;
   }
   Runtime runtime;
-  auto host = Host::make(runtime, *identity.key, measuring_config());
+  auto host = Host::make(runtime, *identity.key, measuring_config(options));
   if (!host) {
     complain({ExitCode::bad_config, std::string(in_words(host.error()))});
     return ExitCode::bad_config;

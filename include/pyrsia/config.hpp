@@ -46,6 +46,17 @@ struct AutonatV2Config {
   std::size_t dial_data_requests_per_minute = 12;  ///< Of these: with another IP to dial.
 };
 
+/// TLS as on the web, under WebSockets (`/tls/ws`, `/wss`).
+struct WebTlsConfig {
+  /// Our certificate and then those that lead to its root, and its key: PEM files, both or neither.
+  /// They are looked at every 10 seconds, and read again if they have changed. With them every
+  /// plain TCP listener takes secure WebSockets too, unless `listen` says where.
+  std::optional<std::filesystem::path> certificate;
+  std::optional<std::filesystem::path> key;
+  /// PEM file with certificates that are trusted besides the roots of this machine.
+  std::optional<std::filesystem::path> extra_roots;
+};
+
 /// Everything that a Host can be told. The defaults make a node that listens, and no more.
 struct Config {
   /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
@@ -78,6 +89,7 @@ struct Config {
   /// What secures TCP connections, best first: "noise", "tls". A listener takes all of them; a
   /// dialer proposes the first, and the next where it is refused.
   std::vector<std::string> security = {"noise", "tls"};
+  WebTlsConfig web_tls;
   std::size_t max_connections = 4096;
   std::string agent;  ///< What identify calls us; empty: "pyrsia/<version>".
   AutonatConfig autonat;
@@ -91,7 +103,8 @@ struct Config {
   LogSink log;  ///< Empty: silence.
 };
 
-/// Errors: `Errc::invalid_argument`; `detail`, if given, says what is wrong with which field.
+/// Reads the files of `web_tls`. Errors: `Errc::invalid_argument`; `detail`, if given, says what is
+/// wrong with which field.
 Result<> validate(const Config& config, std::string* detail);
 
 }  // namespace pyrsia

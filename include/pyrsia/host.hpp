@@ -72,6 +72,8 @@ class Host {
 
   /// Errors: see swarm::Swarm::connect(): `Errc::unavailable`, `Errc::refused`,
   /// `Errc::unreachable`, `Errc::timed_out`, `Errc::wrong_peer`, …
+  /// `detail`, if given, gets a failure in words, if there is more to say than the error does.
+  Task<> connect(PeerId peer, std::vector<Multiaddr> addresses, std::string* detail);
   Task<> connect(PeerId peer, std::vector<Multiaddr> addresses);
   /// Errors: those of connect(), and `Errc::not_supported`.
   Task<std::unique_ptr<Stream>> open_stream(PeerId peer, std::string protocol);

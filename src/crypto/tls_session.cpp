@@ -2,10 +2,13 @@
 
 #include "crypto/error_queue.hpp"
 
+#include <pyrsia/ip.hpp>
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <cassert>
@@ -190,13 +193,26 @@ Result<std::size_t> tls_record_size(BytesView bytes) {
   return kTlsHeaderBytes + fragment;
 }
 
-TlsContext::TlsContext(const Certificate& certificate, std::vector<std::string> protocols)
+TlsContext::TlsContext(std::vector<std::string> protocols)
     : context_(SSL_CTX_new(TLS_method())), protocols_(std::move(protocols)) {
+  auto* context = context_;
+  const auto list = alpn_list(protocols_);
+  const bool is_ready = SSL_CTX_set_num_tickets(context, 0) == 1 &&
+                        SSL_CTX_set_alpn_protos(context, list.data(), unsigned(list.size())) == 0;
+  assert(is_ready);  // All of it is our own.
+  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET |
+                                   SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, &protocols_);
+}
+
+TlsContext::TlsContext(const Certificate& certificate, std::vector<std::string> protocols)
+    : TlsContext(std::move(protocols)) {
   const ErrorQueueGuard guard;
   auto* context = context_;
   const auto* key_at = certificate.key_pkcs8.data();
   EVP_PKEY* key = d2i_AutoPrivateKey(nullptr, &key_at, long(certificate.key_pkcs8.size()));
-  const auto list = alpn_list(protocols_);
   const bool is_ready = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
                         SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
                         SSL_CTX_set_ciphersuites(context, kCiphers) == 1 &&
@@ -204,17 +220,11 @@ TlsContext::TlsContext(const Certificate& certificate, std::vector<std::string> 
                         SSL_CTX_set1_sigalgs_list(context, kSchemes) == 1 &&
                         SSL_CTX_use_certificate_ASN1(context, int(certificate.der.size()),
                                                      certificate.der.data()) == 1 &&
-                        SSL_CTX_use_PrivateKey(context, key) == 1 &&
-                        SSL_CTX_set_num_tickets(context, 0) == 1 &&
-                        SSL_CTX_set_alpn_protos(context, list.data(), unsigned(list.size())) == 0;
+                        SSL_CTX_use_PrivateKey(context, key) == 1;
   assert(is_ready);  // All of it is our own.
   EVP_PKEY_free(key);
-  SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
   SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
-  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_cert_list(context, kMaxCertificateListBytes);
-  SSL_CTX_set_alpn_select_cb(context, choose_protocol, &protocols_);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(context, TlsCallbacks::verify, nullptr);
 }
@@ -226,6 +236,31 @@ TlsContext::~TlsContext() {
 TlsSession::TlsSession(const TlsContext& context, Role role, WallTime now,
                        std::optional<PeerId> expected)
     : session_(SSL_new(context.context_)), now_(now), expected_(std::move(expected)) {
+  begin(role);
+}
+
+TlsSession::TlsSession(const TlsContext& context, WallTime now, std::string_view server_name)
+    : session_(SSL_new(context.context_)), now_(now), server_name_(server_name) {
+  begin(Role::initiator);
+  auto* rules = SSL_get0_param(session_);
+  X509_VERIFY_PARAM_set_time(rules, std::chrono::system_clock::to_time_t(now));
+  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  bool is_ready = false;
+  if (IpAddress::parse(server_name_)) {
+    is_ready = X509_VERIFY_PARAM_set1_ip_asc(rules, server_name_.c_str()) == 1;
+  } else {
+    is_ready = X509_VERIFY_PARAM_set1_host(rules, server_name.data(), server_name.size()) == 1 &&
+               SSL_set_tlsext_host_name(session_, server_name_.c_str()) == 1;
+  }
+  // A name that is too long for TLS: no certificate can be for it.
+  if (!is_ready) refused_ = Errc::invalid_argument;
+}
+
+TlsSession::TlsSession(const TlsContext& context) : session_(SSL_new(context.context_)) {
+  begin(Role::responder);
+}
+
+void TlsSession::begin(Role role) {
   BIO* bio = BIO_new(TlsCallbacks::method());
   assert(session_ != nullptr && bio != nullptr);
   BIO_set_data(bio, this);
@@ -240,6 +275,7 @@ TlsSession::~TlsSession() {
 }
 
 Result<bool> TlsSession::handshake(BytesView in, Bytes& out) {
+  if (refused_) return refused_;
   const ErrorQueueGuard guard;
   in_ = in;
   appended_ = &out;
@@ -274,6 +310,13 @@ Result<std::size_t> TlsSession::seal(BytesView plain, std::span<std::uint8_t> ou
   return std::exchange(written_, 0);
 }
 
+void TlsSession::end(Bytes& out) {
+  const ErrorQueueGuard guard;
+  appended_ = &out;
+  SSL_shutdown(session_);
+  appended_ = nullptr;
+}
+
 Result<> TlsSession::outcome(int returned) {
   if (returned > 0) return ok;
   switch (SSL_get_error(session_, returned)) {
@@ -287,6 +330,12 @@ Result<> TlsSession::outcome(int returned) {
 Error TlsSession::error_of(unsigned long code) {
   if (refused_) return refused_;
   const int reason = ERR_GET_REASON(code);
+  // The queue may begin with what was tried on the way to this.
+  const auto verdict = server_name_.empty() ? X509_V_OK : SSL_get_verify_result(session_);
+  if (verdict != X509_V_OK) {
+    fault_ = "the certificate of " + server_name_ + ": " + X509_verify_cert_error_string(verdict);
+    return Errc::bad_signature;
+  }
   if (const char* text = ERR_reason_error_string(code)) fault_ = text;
   if (reason >= SSL_AD_REASON_OFFSET) return errc_of_alert(reason - SSL_AD_REASON_OFFSET);
   return errc_of_reason(reason);

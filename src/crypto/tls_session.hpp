@@ -35,7 +35,8 @@ Result<std::size_t> tls_record_size(BytesView bytes);
 class TlsContext {
  public:
   /// For libp2p, both roles: TLS 1.3 only, AES-128-GCM first, both sides show a certificate, no
-  /// resumption, no early data. `protocols` are offered by ALPN, best first.
+  /// resumption, no early data. `protocols` are offered by ALPN, best first. Those for the web are
+  /// made by what web_tls.hpp has.
   TlsContext(const Certificate& certificate, std::vector<std::string> protocols);
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -43,6 +44,11 @@ class TlsContext {
 
  private:
   friend class TlsSession;
+  friend struct WebContexts;
+
+  /// What all of them have: no resumption, no compression, ALPN.
+  explicit TlsContext(std::vector<std::string> protocols);
+
   ssl_ctx_st* context_;
   std::vector<std::string> protocols_;
 };
@@ -53,6 +59,11 @@ class TlsSession {
   /// The peer must prove to be `expected`, if that is given. Dates are compared with `now`.
   /// `context` must outlive it.
   TlsSession(const TlsContext& context, Role role, WallTime now, std::optional<PeerId> expected);
+  /// A client of the web, with a context of make_web_client(): the server must have a certificate
+  /// for `server_name`, a DNS name, which it is asked for by SNI, or an IP address.
+  TlsSession(const TlsContext& context, WallTime now, std::string_view server_name);
+  /// A server of the web, with a context of make_web_server().
+  explicit TlsSession(const TlsContext& context);
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
   ~TlsSession();
@@ -62,7 +73,9 @@ class TlsSession {
   /// As client that is before the server has judged our certificate: its refusal comes as an
   /// error of open(). Errors: `Errc::refused` (the peer refuses our certificate),
   /// `Errc::not_supported` (nothing in common), `Errc::wrong_peer`, those of verify_certificate(),
-  /// `Errc::bad_signature`, `Errc::closed`, `Errc::protocol_violation` (all else).
+  /// `Errc::bad_signature` (on the web also a certificate that is for another name, is not valid
+  /// now, or leads to no root that we trust), `Errc::closed`, `Errc::protocol_violation` (all
+  /// else).
   Result<bool> handshake(BytesView in, Bytes& out);
 
   /// After the handshake. Opens one whole record; `plain` may lie where the record lies and has
@@ -72,10 +85,13 @@ class TlsSession {
   /// Seals up to kTlsRecordBytes, not 0, in one record. `out` has room for kSealRoomBytes more
   /// than `plain`. Returns the count of bytes written. Errors: `Errc::protocol_violation`.
   Result<std::size_t> seal(BytesView plain, std::span<std::uint8_t> out);
-  /// A record's own bytes and a message of TLS's own that may have to go first.
+  /// A record's own bytes and a message of TLS's own that may have to go first. TLS 1.2 takes a
+  /// few bytes more for each record than kTlsOverheadBytes says: they fit in here for 18 records.
   static constexpr std::size_t kSealRoomBytes = 128;
+  /// Appends to `out` what tells the peer that nothing follows. After the handshake, once.
+  void end(Bytes& out);
 
-  /// Of the peer, once the handshake is complete.
+  /// Of the peer, once the handshake is complete. Of libp2p only.
   const PublicKey& peer_key() const { return *peer_key_; }
   /// What ALPN chose; empty: nothing.
   std::string protocol() const;
@@ -85,13 +101,15 @@ class TlsSession {
  private:
   friend struct TlsCallbacks;
 
+  void begin(Role role);
   /// What an OpenSSL call left undone: nothing went wrong if it wants more input.
   Result<> outcome(int returned);
   Error error_of(unsigned long code);
 
   ssl_st* session_ = nullptr;
-  const WallTime now_;
+  const WallTime now_{};
   const std::optional<PeerId> expected_;
+  const std::string server_name_;
   std::optional<PublicKey> peer_key_;
   Error refused_;  ///< Why we refused the peer's certificate.
   std::string fault_;

@@ -1,4 +1,5 @@
 #include "host/scope.hpp"
+#include "host/web_certificate.hpp"
 #include "nat/portmap/mapping.hpp"
 
 #include <pyrsia/config.hpp>
@@ -30,6 +31,18 @@ Result<> validate_peers(std::string_view field, const std::vector<Multiaddr>& pe
   return ok;
 }
 
+Result<> validate_listen(const Config& config, std::string* detail) {
+  for (const auto& address : config.listen) {
+    const bool is_websocket = address.is_websocket() && !address.has(Protocol::http_path);
+    if (!address.is_plain_tcp() && !is_websocket && !address.is_quic_v1())
+      return refuse(detail, "listen", address.to_string(),
+                    "is not /ip4|ip6/…/tcp/<port>[/ws|/tls/ws] or …/udp/<port>/quic-v1");
+    if (address.is_secure_websocket() && !config.web_tls.certificate)
+      return refuse(detail, "listen", address.to_string(), "needs tls-cert and tls-key");
+  }
+  return ok;
+}
+
 }  // namespace
 
 Result<Network> parse_network(std::string_view text) {
@@ -57,13 +70,7 @@ AddressClassifier make_classifier(const Config& config) {
 }
 
 Result<> validate(const Config& config, std::string* detail) {
-  for (const auto& address : config.listen) {
-    const bool is_websocket = address.is_websocket() && !address.is_secure_websocket() &&
-                              !address.has(Protocol::http_path) && address.ip();
-    if (!address.is_plain_tcp() && !is_websocket && !address.is_quic_v1())
-      return refuse(detail, "listen", address.to_string(),
-                    "is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
-  }
+  PYRSIA_TRY(validate_listen(config, detail));
   for (const auto& address : config.announce) {
     const auto ip = address.ip();
     if (address.port().value_or(0) == 0)
@@ -100,6 +107,8 @@ Result<> validate(const Config& config, std::string* detail) {
     if (detail) *detail = "port-mapping: no budget, or a lifetime of less than a minute";
     return Errc::invalid_argument;
   }
+  PYRSIA_TRY(host::read_web_certificate(config.web_tls, detail));
+  PYRSIA_TRY(host::read_web_trust(config.web_tls, detail));
   const auto& autonat = config.autonat;
   for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
                           autonat.dial_back_budget, config.autonat_v2.refresh_interval,

@@ -30,13 +30,13 @@ TEST(ConfigValidate, TheDefaultsAreGood) {
 TEST(ConfigValidate, EachFaultIsNamedWithFieldAndValue) {
   Config config;
   config.listen = {addr("/dns4/example.org/tcp/1")};
-  EXPECT_EQ(
-      fault_of(config),
-      "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
+  EXPECT_EQ(fault_of(config),
+            "listen: /dns4/example.org/tcp/1: is not /ip4|ip6/…/tcp/<port>[/ws|/tls/ws] or "
+            "…/udp/<port>/quic-v1");
   config.listen = {addr("/ip4/0.0.0.0/udp/0/quic-v1"), addr("/ip4/0.0.0.0/udp/1")};
-  EXPECT_EQ(
-      fault_of(config),
-      "listen: /ip4/0.0.0.0/udp/1: is not /ip4|ip6/…/tcp/<port>[/ws] or …/udp/<port>/quic-v1");
+  EXPECT_EQ(fault_of(config),
+            "listen: /ip4/0.0.0.0/udp/1: is not /ip4|ip6/…/tcp/<port>[/ws|/tls/ws] or "
+            "…/udp/<port>/quic-v1");
   config = {};
   config.peers = {addr("/ip4/1.2.3.4/tcp/1")};
   EXPECT_EQ(fault_of(config), "peer: /ip4/1.2.3.4/tcp/1: does not end in /p2p/<peer id>");

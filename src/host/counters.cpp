@@ -78,6 +78,8 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("tcp_dials_from_ephemeral_port", t.dials_from_ephemeral_port);
   add("tcp_port_conflicts", t.port_conflicts);
   add("tcp_refused_securities", t.refused_securities);
+  add("tcp_web_tls_handshakes", t.web_tls_handshakes);
+  add("tcp_web_tls_failed", t.web_tls_failed);
   add("yamux_streams_opened", t.yamux.streams_opened);
   add("yamux_streams_accepted", t.yamux.streams_accepted);
   add("yamux_streams_refused", t.yamux.streams_refused);

@@ -68,7 +68,12 @@ std::vector<PathInfo> Host::paths(const PeerId& peer) const {
 }
 
 Task<> Host::connect(PeerId peer, std::vector<Multiaddr> addresses) {
-  swarm::DialRequest request{.peer = std::move(peer), .addresses = std::move(addresses)};
+  return connect(std::move(peer), std::move(addresses), nullptr);
+}
+
+Task<> Host::connect(PeerId peer, std::vector<Multiaddr> addresses, std::string* detail) {
+  swarm::DialRequest request{
+      .peer = std::move(peer), .addresses = std::move(addresses), .detail = detail};
   PYRSIA_CO_TRY(co_await state_->swarm.connect(std::move(request)));
   co_return ok;
 }

@@ -3,6 +3,7 @@
 #include "host/reachability_record.hpp"
 #include "host/scope.hpp"
 #include "host/thin_waist.hpp"
+#include "multi/websocket_address.hpp"
 #include "protocols/autonat_v2/exchange.hpp"
 
 #include <algorithm>
@@ -19,6 +20,8 @@ constexpr Duration kSaveInterval = std::chrono::minutes(1);
 constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
 /// How long it takes at most until those are connected that can be.
 constexpr Duration kStart = std::chrono::seconds(10);
+
+const Multiaddr kSecureWebSocket = *Multiaddr::parse("/tls/ws");
 
 swarm::Config swarm_config(const Config& config) {
   swarm::Config out;
@@ -122,6 +125,12 @@ std::vector<Multiaddr> addresses_of(const std::vector<host::CandidateAddress>& c
   return out;
 }
 
+/// With `/tls/ws` for `/wss` in what is told others.
+Config spelled_out(Config config) {
+  for (auto& address : config.announce) address = multi::with_tls_spelled_out(address);
+  return config;
+}
+
 bool joins_by_documents(const Config& config) {
   return !config.is_listen_only && (!config.bootstrap_urls.empty() || config.bootstrap_cache);
 }
@@ -130,7 +139,7 @@ bool joins_by_documents(const Config& config) {
 
 Host::State::State(Env& e, const KeyPair& key, Config c)
     : env(e),
-      config(std::move(c)),
+      config(spelled_out(std::move(c))),
       log("host", config.log),
       classifier(make_classifier(config)),
       events(env),
@@ -142,6 +151,12 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
           env, config, classifier, memory,
           [this](const host::MappingChanged& change) { port_mapping_changed(change); },
           log.named("portmap")),
+      web_certificate(
+          env, config.web_tls,
+          [this](std::shared_ptr<const crypto::TlsContext> made) {
+            tcp->set_certificate(std::move(made));
+          },
+          log.named("websocket")),
       pinger(swarm, {}),
       identifier(
           swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
@@ -200,16 +215,9 @@ Task<> Host::State::start(std::string* detail) {
   if (config.serves_perf) perf_server.start();
   swarm.start();
   is_running = true;
-  std::optional<std::uint16_t> tcp_port;
   started_at = env.now();
-  for (const auto& address : config.listen) {
-    const auto bound = listen(address, tcp_port);
-    if (bound && bound->is_plain_tcp()) tcp_port = bound->port();
-    if (bound) continue;
-    if (detail)
-      *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
-    co_return bound.error();
-  }
+  PYRSIA_CO_TRY(co_await load_web_tls(detail));
+  PYRSIA_CO_TRY(listen_on_all(detail));
   PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
   mapped_ports.start();
@@ -218,7 +226,36 @@ Task<> Host::State::start(std::string* detail) {
   joiner.start();
   tasks.spawn(keep_house());
   tasks.spawn(watch_network());
+  if (web_certificate.is_configured()) tasks.spawn(web_certificate.watch());
   co_return ok;
+}
+
+Task<> Host::State::load_web_tls(std::string* detail) {
+  PYRSIA_CO_TRY(co_await web_certificate.load(detail));
+  if (!config.web_tls.extra_roots) co_return ok;
+  Result<crypto::WebTrust> trust = Errc::cancelled;
+  std::function<void()> work = [&] { trust = host::read_web_trust(config.web_tls, detail); };
+  PYRSIA_CO_TRY(co_await env.run_blocking(std::move(work)));
+  if (!trust) co_return trust.error();
+  co_return tcp->set_trust(*trust, detail);
+}
+
+Result<> Host::State::listen_on_all(std::string* detail) {
+  std::optional<std::uint16_t> tcp_port;
+  const auto is_secure = [](const Multiaddr& address) { return address.is_secure_websocket(); };
+  const bool shares_with_wss =
+      web_certificate.is_configured() && std::ranges::none_of(config.listen, is_secure);
+  for (const auto& address : config.listen) {
+    auto bound = listen(address, tcp_port);
+    const bool is_plain = bound && bound->is_plain_tcp();
+    if (is_plain) tcp_port = bound->port();
+    if (is_plain && shares_with_wss) bound = swarm.listen(*bound + kSecureWebSocket);
+    if (bound) continue;
+    if (detail)
+      *detail = "cannot listen on " + address.to_string() + ": " + bound.error().message();
+    return bound.error();
+  }
+  return ok;
 }
 
 Result<Multiaddr> Host::State::listen(const Multiaddr& address,

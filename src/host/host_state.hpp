@@ -8,6 +8,7 @@
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
 #include "host/wake_detector.hpp"
+#include "host/web_certificate.hpp"
 #include "protocols/autonat/client.hpp"
 #include "protocols/autonat/server.hpp"
 #include "protocols/autonat_v2/client.hpp"
@@ -61,6 +62,7 @@ struct Host::State final : private swarm::Observer,
   host::ReachabilityTracker reachability;
   host::NetworkMemory memory;
   host::MappedPorts mapped_ports;
+  host::WebCertificate web_certificate;
   ping::Pinger pinger;
   identify::Identifier identifier;
   autonat::Server autonat_server;
@@ -97,6 +99,10 @@ struct Host::State final : private swarm::Observer,
   void on_probe_result(const autonat::ProbeResult& result) override;
   void on_address_result(const autonat_v2::AddressResult& result) override;
 
+  /// Reads the certificate and the roots that secure WebSockets need.
+  Task<> load_web_tls(std::string* detail);
+  /// Listens on all addresses of the configuration.
+  Result<> listen_on_all(std::string* detail);
   /// `tcp_port`: that of a TCP listener, if there is one.
   Result<Multiaddr> listen(const Multiaddr& address, std::optional<std::uint16_t> tcp_port);
   void close_connections_of_lost_addresses();

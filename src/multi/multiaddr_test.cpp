@@ -1,5 +1,6 @@
 #include "base/hex.hpp"
 #include "multi/protocol_table.hpp"
+#include "multi/websocket_address.hpp"
 
 #include <pyrsia/multiaddr.hpp>
 
@@ -300,6 +301,28 @@ TEST(Multiaddr, TransportsAreToldByAllOfTheirComponents) {
     EXPECT_FALSE(addr(text).is_websocket()) << text;
     EXPECT_FALSE(addr(text).is_secure_websocket()) << text;
   }
+}
+
+TEST(WebsocketAddress, HasOneSpellingAndOneName) {
+  EXPECT_EQ(multi::with_tls_spelled_out(addr("/ip4/1.2.3.4/tcp/80/wss/p2p/" + kPeer)),
+            addr("/ip4/1.2.3.4/tcp/80/tls/ws/p2p/" + kPeer));
+  EXPECT_EQ(multi::with_tls_spelled_out(addr("/dns/a/tcp/1/ws")), addr("/dns/a/tcp/1/ws"));
+  const auto named = [](const std::string& text) {
+    return multi::with_server_name(addr(text), "b.example").to_string();
+  };
+  EXPECT_EQ(named("/dns4/a/tcp/1/wss/http-path/x"),
+            "/dns4/a/tcp/1/tls/sni/b.example/ws/http-path/x");
+  EXPECT_EQ(named("/ip4/1.2.3.4/tcp/1/tls/ws"), "/ip4/1.2.3.4/tcp/1/tls/sni/b.example/ws");
+  for (const auto* text : {"/ip4/1.2.3.4/tcp/1/tls/sni/a.example/ws", "/ip4/1.2.3.4/tcp/1/ws",
+                           "/ip4/1.2.3.4/tcp/1/tls", "/ip4/1.2.3.4/tcp/1"})
+    EXPECT_EQ(named(text), text);
+  EXPECT_EQ(multi::server_name(addr("/ip4/1.2.3.4/tcp/1/tls/sni/a.example/ws")), "a.example");
+  EXPECT_EQ(multi::server_name(addr("/ip4/1.2.3.4/tcp/1/tls/ws")), std::nullopt);
+  // No room for what it would become.
+  const auto full =
+      "/ip4/1.2.3.4/tcp/1/wss/http-path/" + std::string(Multiaddr::kMaxBytes - 14, 'x');
+  EXPECT_EQ(multi::with_tls_spelled_out(addr(full)), addr(full));
+  EXPECT_EQ(named(full), full);
 }
 
 TEST(Multiaddr, IpAndPortCanBeReplaced) {

@@ -4,6 +4,7 @@
 #include <pyrsia/peer_id.hpp>
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 namespace pyrsia::swarm {
@@ -17,6 +18,9 @@ struct DialRequest {
   bool is_new_connection = false;  ///< Dial even if connected; keep both connections.
   bool use_new_port = false;       ///< Never leave from a listener's port.
   std::size_t max_parallel = 8;    ///< Addresses being dialed at once.
+  /// Gets a failure in words, if there is more to say than the error does: of the address that came
+  /// closest to success. Outlives the call.
+  std::string* detail = nullptr;
 };
 
 }  // namespace pyrsia::swarm

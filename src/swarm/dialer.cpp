@@ -1,11 +1,12 @@
 #include "swarm/dialer.hpp"
 
+#include "multi/websocket_address.hpp"
 #include "runtime/event.hpp"
 #include "runtime/timeout.hpp"
 #include "swarm/dial_plan.hpp"
-#include "swarm/resolver.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace pyrsia::swarm {
 namespace {
@@ -42,6 +43,9 @@ struct Dialer::Job {
   std::size_t resolving = 0;
   Error resolve_error = Errc::unavailable;
   TimePoint deadline;
+  /// The DNS names behind addresses of the plan; at most as many as the plan takes.
+  std::map<Multiaddr, std::string> names;
+  std::string detail;  ///< Of the dial that the plan's error is of.
   std::vector<Waiter*> waiters;
   std::optional<Result<ConnectionInfo>> result;
   Event changed;
@@ -51,7 +55,10 @@ struct Dialer::Job {
 /// One who waits for a job. The job goes on while there is one.
 class Dialer::Waiter {
  public:
-  Waiter(Job& job, Env& env) : job_(&job), done_(env.executor()) { job.waiters.push_back(this); }
+  Waiter(Job& job, Env& env, std::string* detail)
+      : job_(&job), detail_(detail), done_(env.executor()) {
+    job.waiters.push_back(this);
+  }
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
   ~Waiter() {
@@ -65,6 +72,7 @@ class Dialer::Waiter {
     co_return *result_;
   }
   void finish(const Result<ConnectionInfo>& result) {
+    if (!result && detail_) *detail_ = job_->detail;
     job_ = nullptr;
     result_ = result;
     done_.notify();
@@ -72,6 +80,7 @@ class Dialer::Waiter {
 
  private:
   Job* job_;
+  std::string* detail_;
   std::optional<Result<ConnectionInfo>> result_;
   Event done_;
 };
@@ -131,6 +140,7 @@ Task<ConnectionInfo> Dialer::connect(DialRequest request) {
     shared_.metrics.connections_refused.add();
     co_return Errc::limit_reached;
   }
+  auto* const detail = std::exchange(request.detail, nullptr);  // Of this caller only.
   auto* job = find_joinable(request);
   const bool is_new = job == nullptr;
   if (is_new) {
@@ -140,7 +150,7 @@ Task<ConnectionInfo> Dialer::connect(DialRequest request) {
     job->changed.notify();
   }
   // The job ends once nobody waits for it, so it starts when somebody does.
-  Waiter waiter(*job, shared_.env);
+  Waiter waiter(*job, shared_.env, detail);
   if (is_new) drivers_.spawn(drive(*job));
   co_return co_await waiter.wait();
 }
@@ -178,13 +188,15 @@ void Dialer::add_addresses(Job& job, const std::vector<Multiaddr>& addresses, bo
       ++job.resolving;
       job.tasks.spawn(resolve_name(job, address));
     } else {
-      add_address(job, address.without_peer(), is_stored);
+      const ResolvedAddress resolved{address.without_peer(), ""};
+      add_address(job, resolved, is_stored);
     }
   }
 }
 
-void Dialer::add_address(Job& job, const Multiaddr& address, bool is_stored) {
+void Dialer::add_address(Job& job, const ResolvedAddress& resolved, bool is_stored) {
   const auto now = shared_.env.now();
+  const auto address = multi::with_tls_spelled_out(resolved.address);
   const auto ip = address.ip();
   if (!ip || address.is_relayed() || !transport_for(address)) return;
   const auto address_class = shared_.classifier.classify(address);
@@ -198,7 +210,8 @@ void Dialer::add_address(Job& job, const Multiaddr& address, bool is_stored) {
   for (auto* detector : detectors_for(job, address))
     is_last_resort = detector->holds_back() || is_last_resort;
   if (is_last_resort) shared_.metrics.dials_held_back.add();
-  job.plan.add(address, address_class, now, is_last_resort);
+  const bool is_new = job.plan.add(address, address_class, now, is_last_resort);
+  if (is_new && !resolved.name.empty()) job.names.emplace(address, resolved.name);
 }
 
 std::vector<BlackHoleDetector*> Dialer::detectors_for(const Job& job, const Multiaddr& address) {
@@ -263,7 +276,7 @@ Task<> Dialer::resolve_name(Job& job, Multiaddr address) {
   if (!found) {
     job.resolve_error = found.error();
   } else {
-    for (const auto& each : *found) add_address(job, each.without_peer(), false);
+    for (const auto& each : *found) add_address(job, each, false);
   }
   job.changed.notify();
   co_return ok;
@@ -279,20 +292,25 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
     job.plan.connected(address, shared_.env.now());
     job.changed.notify();
   };
+  if (const auto named = job.names.find(address); named != job.names.end())
+    options.host_name = named->second;
+  std::string detail;
+  options.detail = &detail;
   Outcome outcome(shared_.env, detectors_for(job, address));
   auto dialing = transport_for(address)->dial(address, job.request.peer, options);
   auto connection =
       co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(dialing));
   outcome.error = connection ? Error() : connection.error();
   if (!connection) {
-    dial_ended(job, address, connection.error());
+    dial_ended(job, address, connection.error(), detail);
   } else {
-    dial_ended(job, address, connections_.adopt(*std::move(connection), Direction::outbound));
+    dial_ended(job, address, connections_.adopt(*std::move(connection), Direction::outbound), "");
   }
   co_return ok;
 }
 
-void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result) {
+void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result,
+                        const std::string& detail) {
   const auto& peer = job.request.peer;
   if (result) {
     backoff_.succeeded(peer, address);
@@ -302,7 +320,9 @@ void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInf
     const auto now = shared_.env.now();
     const auto error = result.error();
     shared_.metrics.dials_failed.add();
-    shared_.log.debug("dial failed", {{"address", address.to_string()}, {"error", error}});
+    shared_.log.debug("dial failed",
+                      {{"address", address.to_string()}, {"error", error}, {"detail", detail}});
+    if (closeness(error) >= closeness(job.plan.error())) job.detail = detail;
     if (error == Errc::wrong_peer) shared_.peer_store.remove_address(peer, address);
     if (!job.request.is_only_these) backoff_.failed(peer, address, now);
     job.plan.failed(address, error, now);

@@ -7,10 +7,12 @@
 #include "swarm/dial_backoff.hpp"
 #include "swarm/dial_request.hpp"
 #include "swarm/listeners.hpp"
+#include "swarm/resolver.hpp"
 #include "swarm/shared.hpp"
 
 #include <list>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace pyrsia::swarm {
@@ -45,13 +47,14 @@ class Dialer {
   Job* find_joinable(const DialRequest& request) const;
   Job& make_job(DialRequest request);
   void add_addresses(Job& job, const std::vector<Multiaddr>& addresses, bool is_stored);
-  void add_address(Job& job, const Multiaddr& address, bool is_stored);
+  void add_address(Job& job, const ResolvedAddress& resolved, bool is_stored);
   Task<> drive(Job& job);
   Task<> wait_for_change(Job& job);
   void start_due(Job& job);
   Task<> resolve_name(Job& job, Multiaddr address);
   Task<> dial(Job& job, Multiaddr address);
-  void dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result);
+  void dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result,
+                  const std::string& detail);
   void finish(Job& job);
   /// The detectors that an address concerns. AutoNAT's dials concern none: they say something about
   /// the asking peer, and must not be held back.

@@ -103,6 +103,7 @@ Task<> Listeners::upgrade(std::unique_ptr<transport::Incoming> incoming) {
   auto connection =
       co_await with_timeout(shared_.env, shared_.config.upgrade_timeout, incoming->upgrade());
   Error error;
+  const auto detail = incoming->detail();
   if (connection) {
     const auto adopted = connections_.adopt(*std::move(connection), Direction::inbound);
     if (adopted) co_return ok;
@@ -112,7 +113,7 @@ Task<> Listeners::upgrade(std::unique_ptr<transport::Incoming> incoming) {
     shared_.metrics.upgrades_failed.add();
   }
   shared_.log.debug("incoming connection dropped",
-                    {{"remote", remote.to_string()}, {"error", error}});
+                    {{"remote", remote.to_string()}, {"error", error}, {"detail", detail}});
   co_return error;
 }
 

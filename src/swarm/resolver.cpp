@@ -1,5 +1,6 @@
 #include "swarm/resolver.hpp"
 
+#include "multi/websocket_address.hpp"
 #include "swarm/dnsaddr.hpp"
 
 #include <algorithm>
@@ -8,7 +9,7 @@ namespace pyrsia::swarm {
 namespace {
 
 struct Question {
-  Multiaddr address;
+  ResolvedAddress asked;
   int depth = 0;
 };
 
@@ -26,41 +27,43 @@ BytesView tail_of(const Multiaddr& address) {
   return bytes.subspan(std::size_t(head_end - bytes.data()));
 }
 
-Task<std::vector<Multiaddr>> resolve_name(Env& env, Multiaddr address, std::string name) {
+Task<std::vector<ResolvedAddress>> resolve_name(Env& env, Multiaddr address, std::string name) {
   const auto family = family_of(address.components().front().protocol);
-  PYRSIA_CO_TRY(const auto ips, co_await env.resolve(std::move(name), family));
-  std::vector<Multiaddr> found;
-  for (const auto& ip : ips) found.push_back(address.with_ip(ip));
+  PYRSIA_CO_TRY(const auto ips, co_await env.resolve(name, family));
+  const auto named = multi::with_server_name(address, name);
+  std::vector<ResolvedAddress> found;
+  for (const auto& ip : ips) found.push_back({named.with_ip(ip), name});
   co_return found;
 }
 
-Task<std::vector<Multiaddr>> resolve_dnsaddr(Env& env, Multiaddr address, std::string name,
-                                             PeerId peer) {
+Task<std::vector<ResolvedAddress>> resolve_dnsaddr(Env& env, Multiaddr address, std::string name,
+                                                   PeerId peer) {
   PYRSIA_CO_TRY(auto records, co_await env.resolve_txt("_dnsaddr." + name));
   records.resize(std::min(records.size(), ResolveBudget::kMaxRecords));
-  std::vector<Multiaddr> found;
+  std::vector<ResolvedAddress> found;
   for (const auto& record : records)
-    if (auto answer = read_dnsaddr(record, tail_of(address), peer)) found.push_back(*answer);
+    if (auto answer = read_dnsaddr(record, tail_of(address), peer)) found.push_back({*answer, ""});
   co_return found;
 }
 
 }  // namespace
 
-Task<std::vector<Multiaddr>> resolve(Env& env, Multiaddr address, PeerId peer,
-                                     ResolveBudget& budget) {
-  std::vector<Multiaddr> found;
+Task<std::vector<ResolvedAddress>> resolve(Env& env, Multiaddr address, PeerId peer,
+                                           ResolveBudget& budget) {
+  std::vector<ResolvedAddress> found;
   std::vector<Question> open;
-  open.push_back({std::move(address), 0});
+  open.push_back({{std::move(address), ""}, 0});
   Error error = Errc::not_found;
   while (!open.empty()) {
     const auto question = std::move(open.back());
     open.pop_back();
-    auto name = question.address.dns_name();
+    const auto& asked = question.asked.address;
+    auto name = asked.dns_name();
     if (!name) {
       error = Errc::limit_reached;
       if (budget.addresses == 0) continue;
       --budget.addresses;
-      found.push_back(question.address.without_peer());
+      found.push_back({asked.without_peer(), question.asked.name});
       continue;
     }
     if (budget.lookups == 0 || question.depth > ResolveBudget::kMaxDepth) {
@@ -68,9 +71,9 @@ Task<std::vector<Multiaddr>> resolve(Env& env, Multiaddr address, PeerId peer,
       continue;
     }
     --budget.lookups;
-    const auto is_nested = question.address.components().front().protocol == Protocol::dnsaddr;
-    auto lookup = is_nested ? resolve_dnsaddr(env, question.address, *name, peer)
-                            : resolve_name(env, question.address, *name);
+    const auto is_nested = asked.components().front().protocol == Protocol::dnsaddr;
+    auto lookup =
+        is_nested ? resolve_dnsaddr(env, asked, *name, peer) : resolve_name(env, asked, *name);
     const auto answers = co_await std::move(lookup);
     if (!answers) {
       error = answers.error();

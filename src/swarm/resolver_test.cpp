@@ -20,7 +20,17 @@ class ResolverTest : public testing::Test {
  protected:
   Result<std::vector<Multiaddr>> resolved(const std::string& text) {
     auto [found] = world.run(resolve(host, address(text), peer, budget));
-    return found;
+    if (!found) return found.error();
+    std::vector<Multiaddr> addresses;
+    for (const auto& each : *found) addresses.push_back(each.address);
+    return addresses;
+  }
+  /// The name that is kept beside each address.
+  std::vector<std::string> names(const std::string& text) {
+    auto [found] = world.run(resolve(host, address(text), peer, budget));
+    std::vector<std::string> out;
+    for (const auto& each : found.value()) out.push_back(each.name);
+    return out;
   }
   std::string p2p() const { return "/p2p/" + peer.to_string(); }
 
@@ -39,6 +49,24 @@ TEST_F(ResolverTest, ANameBecomesItsAddressesOfTheFamilyAskedFor) {
   EXPECT_EQ(resolved("/dns/a.example.org/tcp/1")->size(), 2U);
   EXPECT_EQ(resolved("/dns4/nobody.example.org/tcp/1").error(), Errc::not_found);
   EXPECT_EQ(*resolved("/ip4/5.6.7.8/tcp/1"), (std::vector{address("/ip4/5.6.7.8/tcp/1")}));
+}
+
+TEST_F(ResolverTest, TheNameStaysForWhoAsksTheServerForIt) {
+  net.dns().add("a.example.org", {"5.6.7.8"});
+  net.dns().add_txt("_dnsaddr.example.org", {"dnsaddr=/dns4/a.example.org/tcp/3/wss" + p2p()});
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"/dns4/a.example.org/tcp/1/wss", "/ip4/5.6.7.8/tcp/1/tls/sni/a.example.org/ws"},
+      {"/dns/a.example.org/tcp/1/tls/ws", "/ip4/5.6.7.8/tcp/1/tls/sni/a.example.org/ws"},
+      {"/dns4/a.example.org/tcp/1/tls/sni/b.example.org/ws",
+       "/ip4/5.6.7.8/tcp/1/tls/sni/b.example.org/ws"},
+      {"/dns4/a.example.org/tcp/1/ws", "/ip4/5.6.7.8/tcp/1/ws"},
+      {"/dnsaddr/example.org" + p2p(), "/ip4/5.6.7.8/tcp/3/tls/sni/a.example.org/ws"},
+  };
+  for (const auto& [from, to] : cases) {
+    EXPECT_EQ(*resolved(from), (std::vector{address(to)})) << from;
+    EXPECT_EQ(names(from), (std::vector<std::string>{"a.example.org"})) << from;
+  }
+  EXPECT_EQ(names("/ip4/5.6.7.8/tcp/1/wss"), (std::vector<std::string>{""}));
 }
 
 TEST_F(ResolverTest, DnsaddrIsFollowedAndFilteredByPeer) {

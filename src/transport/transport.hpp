@@ -32,6 +32,10 @@ struct DialOptions {
   bool use_new_port = false;
   /// Called when the peer was reached and handshakes of their own round trips follow.
   std::function<void()> on_connected;
+  /// The DNS name that led to the address; empty: none. A WebSocket asks the server for it.
+  std::string host_name;
+  /// Gets a failure in words, if there is more to say than the error does. Outlives the dial.
+  std::string* detail = nullptr;
 };
 
 /// An accepted connection that is not yet upgraded.
@@ -41,6 +45,8 @@ class Incoming {
   virtual Multiaddr remote() const = 0;
   /// Call it once. Has no timeout. Errors: those of the handshakes.
   virtual Task<Connection> upgrade() = 0;
+  /// Why it failed, in words; empty: there is nothing to say but the error.
+  virtual std::string detail() const { return {}; }
 };
 
 class Listener {

@@ -18,10 +18,11 @@ import cluster
 import commands
 import mapping
 import measuring
+import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

@@ -8,6 +8,7 @@ in namespaces.
 import time
 from dataclasses import dataclass
 
+import web
 from peer import Failure
 
 ECHO = "/pyrsia-test/echo/1.0.0"
@@ -33,7 +34,8 @@ class Way:
     def flags(self, seed, kind):
         # The old node has no choice, and no flag for it.
         security = [] if kind == "rust-050" else ["--security", self.security]
-        return ["--key-seed", str(seed), "--listen", self.listen, *security]
+        web_tls = ["--web-tls", web.folder()] if self.name.startswith("wss") else []
+        return ["--key-seed", str(seed), "--listen", self.listen, *security, *web_tls]
 
 
 TCP = Way("tcp noise", "/ip4/127.0.0.1/tcp/0", "noise", WHOLE)
@@ -42,10 +44,12 @@ WAYS = [
     Way("tcp tls", "/ip4/127.0.0.1/tcp/0", "tls", LITTLE),
     Way("ws noise", "/ip4/127.0.0.1/tcp/0/ws", "noise", WHOLE),
     Way("ws tls", "/ip4/127.0.0.1/tcp/0/ws", "tls", LITTLE),
+    Way("wss noise", "/ip4/127.0.0.1/tcp/0/tls/ws", "noise", LITTLE),
+    Way("wss tls", "/ip4/127.0.0.1/tcp/0/tls/ws", "tls", LITTLE),
     Way("quic", "/ip4/127.0.0.1/udp/0/quic-v1", "noise", WHOLE),
 ]
 # What a program does not have.
-LACKS = {"rust-050": {"tcp tls", "ws noise", "ws tls", "quic"}}
+LACKS = {"rust-050": {"tcp tls", "ws noise", "ws tls", "wss noise", "wss tls", "quic"}}
 
 
 def expect(condition, text):

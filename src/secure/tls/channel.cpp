@@ -68,6 +68,13 @@ Task<> TlsChannel::write(std::span<const BytesView> parts) {
   co_return ok;
 }
 
+Task<> TlsChannel::finish() {
+  Bytes last;
+  session_->end(last);
+  PYRSIA_CO_TRY(co_await stream_->write_all(last));
+  co_return co_await stream_->close_write();
+}
+
 Task<BytesView> TlsChannel::read() {
   for (;;) {
     const auto plain = open_next();

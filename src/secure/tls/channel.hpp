@@ -24,6 +24,10 @@ class TlsChannel final : public Channel {
   std::size_t max_write_bytes() const override { return kMaxWriteBytes; }
   void abort() noexcept override { stream_->reset(); }
 
+  /// Tells the peer that nothing more is written, and ends that half of the stream. Errors: those
+  /// of the stream.
+  Task<> finish();
+
  private:
   /// Sixteen full records and a little more: 256 KiB with what a muxer adds leave in one write.
   static constexpr std::size_t kMaxWriteBytes = 16 * crypto::kTlsRecordBytes + 1024;

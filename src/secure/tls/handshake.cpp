@@ -31,7 +31,17 @@ Task<Bytes> read_record(Stream& stream) {
   co_return record;
 }
 
-Task<> shake(Stream& stream, crypto::TlsSession& session) {
+}  // namespace
+
+Identity::Identity(const KeyPair& key, std::vector<std::string> muxers)
+    : muxers_(std::move(muxers)), context_(crypto::make_certificate(key), with_no_muxer(muxers_)) {}
+
+std::unique_ptr<crypto::TlsSession> Identity::session(Role role, WallTime now,
+                                                      std::optional<PeerId> expected) const {
+  return std::make_unique<crypto::TlsSession>(context_, role, now, std::move(expected));
+}
+
+Task<> shake_hands(Stream& stream, crypto::TlsSession& session) {
   Bytes record;
   for (int records = 0; records <= kMaxRecords; ++records) {
     Bytes out;
@@ -49,16 +59,11 @@ Task<> shake(Stream& stream, crypto::TlsSession& session) {
   co_return Errc::too_large;
 }
 
-}  // namespace
-
-Identity::Identity(const KeyPair& key, std::vector<std::string> muxers)
-    : muxers_(std::move(muxers)), context_(crypto::make_certificate(key), with_no_muxer(muxers_)) {}
-
-Task<Secured> handshake(Env& env, std::unique_ptr<Stream> stream, Role role,
-                        const Identity& identity, std::optional<PeerId> expected) {
-  auto session = std::make_unique<crypto::TlsSession>(identity.context(), role, env.wall_now(),
-                                                      std::move(expected));
-  PYRSIA_CO_TRY(co_await shake(*stream, *session));
+Task<Secured> handshake(std::unique_ptr<Stream> stream, std::unique_ptr<crypto::TlsSession> session,
+                        const Identity& identity, std::string* detail) {
+  const auto shaken = co_await shake_hands(*stream, *session);
+  if (!shaken && detail) *detail = session->fault();
+  if (!shaken) co_return shaken.error();
   auto muxer = session->protocol();
   if (muxer == kNoMuxer) muxer.clear();
   const auto& ours = identity.muxers();
@@ -69,6 +74,12 @@ Task<Secured> handshake(Env& env, std::unique_ptr<Stream> stream, Role role,
   auto peer = key.peer_id();
   auto channel = std::make_unique<TlsChannel>(std::move(stream), std::move(session));
   co_return Secured{std::move(channel), std::move(key), std::move(peer), std::move(muxer)};
+}
+
+Task<Secured> handshake(Env& env, std::unique_ptr<Stream> stream, Role role,
+                        const Identity& identity, std::optional<PeerId> expected) {
+  auto session = identity.session(role, env.wall_now(), std::move(expected));
+  return handshake(std::move(stream), std::move(session), identity, nullptr);
 }
 
 }  // namespace pyrsia::secure::tls

@@ -18,8 +18,13 @@ namespace pyrsia::transport::quic {
 
 /// What all ports of a transport have in common. Owned by the transport.
 struct Shared {
-  Shared(Env& e, const KeyPair& key, const Config& c, Logger l)
-      : env(e), self(key.peer_id()), config(c), credentials(key), secrets(key), log(l) {}
+  Shared(Env& e, const KeyPair& key, const Config& c, Credentials shown, Logger l)
+      : env(e),
+        self(key.peer_id()),
+        config(c),
+        credentials(std::move(shown)),
+        secrets(key),
+        log(l) {}
 
   Env& env;
   const PeerId self;

@@ -309,9 +309,11 @@ void Session::on_library_error(int error) {
   ngtcp2_ccerr close;
   ngtcp2_ccerr_default(&close);
   Error reason = reason_of_library(error);
+  fault_ = tls_.fault();
   if (error == NGTCP2_ERR_CRYPTO) {
     const auto alert = ngtcp2_conn_get_tls_alert(connection_.get());
     ngtcp2_ccerr_set_tls_alert(&close, alert, nullptr, 0);
+    if (fault_.empty()) fault_ = name_of_alert(alert);
     if (tls_.refusal()) {
       reason = tls_.refusal();
     } else if (reason_of_peer(close) == Errc::not_supported) {
@@ -320,8 +322,9 @@ void Session::on_library_error(int error) {
   } else {
     ngtcp2_ccerr_set_liberr(&close, error, nullptr, 0);
   }
+  const auto who = remote().to_string();
   port_.shared().log.debug("closed for an error of the peer",
-                           {{"error", ngtcp2_strerror(error)}, {"fault", tls_.fault()}});
+                           {{"remote", who}, {"error", ngtcp2_strerror(error)}, {"fault", fault_}});
   close_with(close, reason);
 }
 

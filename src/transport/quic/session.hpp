@@ -79,6 +79,8 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   pyrsia::Endpoint remote() const;
   pyrsia::Endpoint local() const;
   const PublicKey& peer_key() const { return *tls_.peer_key(); }
+  /// Why the peer was refused in the handshake, in words; empty: it was not.
+  std::string_view fault() const { return fault_; }
   /// From where it came first: what counts against limits.
   const IpAddress& first_ip() const { return first_ip_; }
 
@@ -134,6 +136,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   Role role_;
   IpAddress first_ip_;
   TlsSession tls_;
+  std::string_view fault_;
   std::unique_ptr<ngtcp2_conn, Free> connection_;
   std::unordered_map<std::int64_t, std::unique_ptr<StreamState>> streams_;
   WriterQueue writers_;

@@ -31,6 +31,17 @@ gnutls_datum_t datum(BytesView bytes) {
   return {const_cast<unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())};
 }
 
+gnutls_certificate_credentials_t credentials_of(const KeyPair& host_key) {
+  const auto made = crypto::make_certificate(host_key);
+  gnutls_certificate_credentials_t credentials = nullptr;
+  must_succeed(gnutls_certificate_allocate_credentials(&credentials));
+  const auto certificate = datum(made.der);
+  const auto key = datum(made.key_pkcs8);
+  must_succeed(gnutls_certificate_set_x509_key_mem2(credentials, &certificate, &key,
+                                                    GNUTLS_X509_FMT_DER, nullptr, 0));
+  return credentials;
+}
+
 }  // namespace
 
 void Credentials::Free::operator()(gnutls_certificate_credentials_st* credentials) const {
@@ -41,18 +52,17 @@ void Credentials::Free::operator()(gnutls_priority_st* priority) const {
   gnutls_priority_deinit(priority);
 }
 
-Credentials::Credentials(const KeyPair& host_key) {
-  const auto made = crypto::make_certificate(host_key);
-  gnutls_certificate_credentials_t credentials = nullptr;
-  must_succeed(gnutls_certificate_allocate_credentials(&credentials));
-  credentials_.reset(credentials);
-  const auto certificate = datum(made.der);
-  const auto key = datum(made.key_pkcs8);
-  must_succeed(gnutls_certificate_set_x509_key_mem2(credentials, &certificate, &key,
-                                                    GNUTLS_X509_FMT_DER, nullptr, 0));
+Credentials::Credentials(const KeyPair& host_key) : Credentials(credentials_of(host_key)) {}
+
+Credentials::Credentials(gnutls_certificate_credentials_t made) : credentials_(made) {
   gnutls_priority_t priority = nullptr;
   must_succeed(gnutls_priority_init(&priority, kPriority, nullptr));
   priority_.reset(priority);
+}
+
+std::string_view name_of_alert(std::uint8_t alert) {
+  const char* const name = gnutls_alert_get_name(static_cast<gnutls_alert_description_t>(alert));
+  return name ? std::string_view(name) : std::string_view();
 }
 
 TlsSession::TlsSession(Env& env, const Credentials& credentials, Role role,

@@ -20,6 +20,8 @@ namespace pyrsia::transport::quic {
 class Credentials {
  public:
   explicit Credentials(const KeyPair& host_key);
+  /// Takes over what shows something else: for peers that are to be refused.
+  explicit Credentials(gnutls_certificate_credentials_t made);
 
   gnutls_certificate_credentials_t get() const { return credentials_.get(); }
   gnutls_priority_t priority() const { return priority_.get(); }
@@ -33,6 +35,9 @@ class Credentials {
   std::unique_ptr<gnutls_certificate_credentials_st, Free> credentials_;
   std::unique_ptr<gnutls_priority_st, Free> priority_;
 };
+
+/// What an alert is called: "Certificate is required". Empty: it has no name.
+std::string_view name_of_alert(std::uint8_t alert);
 
 /// The TLS of one connection. Must not move: the library points to it.
 class TlsSession {

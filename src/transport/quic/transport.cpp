@@ -67,7 +67,12 @@ class Transport::Accepting final : public Listener {
 };
 
 Transport::Transport(Env& env, const KeyPair& key, const Config& config, Logger log)
-    : shared_(std::make_unique<Shared>(env, key, config, log)), tasks_(env) {}
+    : Transport(env, key, config, Credentials(key), log) {}
+
+Transport::Transport(Env& env, const KeyPair& key, const Config& config, Credentials credentials,
+                     Logger log)
+    : shared_(std::make_unique<Shared>(env, key, config, std::move(credentials), log)),
+      tasks_(env) {}
 
 Transport::Transport(Env& env, const KeyPair& key, const Config& config)
     : Transport(env, key, config, Logger("quic", kSilence)) {}
@@ -89,7 +94,9 @@ Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions opt
   (is_shared ? metrics.dials_from_listen_port : metrics.dials_from_ephemeral_port).add();
   auto session = Session::dial(*port, remote, std::move(peer));
   if (!session) co_return Errc::limit_reached;
-  PYRSIA_CO_TRY(co_await session->wait_established());
+  const auto established = co_await session->wait_established();
+  if (!established && options.detail) *options.detail = session->fault();
+  if (!established) co_return established.error();
   co_return connection_of(std::move(session), is_shared);
 }
 

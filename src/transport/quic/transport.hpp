@@ -18,6 +18,7 @@ namespace pyrsia::transport::quic {
 inline constexpr std::string_view kSecurity = "/tls/1.0.0";
 inline constexpr std::string_view kMuxer = "quic-v1";
 
+class Credentials;
 class Port;
 struct Shared;
 
@@ -30,6 +31,9 @@ class Transport final : public transport::Transport {
   /// `env` must outlive it. The certificate is made here, once.
   Transport(Env& env, const KeyPair& key, const Config& config, Logger log);
   Transport(Env& env, const KeyPair& key, const Config& config);  ///< Without a log.
+  /// With a certificate that was made elsewhere.
+  Transport(Env& env, const KeyPair& key, const Config& config, Credentials credentials,
+            Logger log);
   ~Transport() override;
 
   bool can_dial(const Multiaddr& address) const override;

@@ -1,5 +1,6 @@
 #include "transport/tcp/transport.hpp"
 
+#include "multi/websocket_address.hpp"
 #include "runtime/event.hpp"
 #include "transport/muxer_negotiation.hpp"
 #include "transport/tcp/source.hpp"
@@ -19,17 +20,15 @@ Multiaddr address_of(const Endpoint& endpoint) {
   return Multiaddr::tcp(plain);
 }
 
-/// Of a GET request; multistream-select begins with 0x13.
+/// Of a GET request, and of a TLS handshake (RFC 8446, 5.1). multistream-select begins with 0x13.
 constexpr std::uint8_t kFirstOfHttp = 'G';
-
-bool is_bare_websocket(const Multiaddr& address) {
-  return address.is_websocket() && !address.is_secure_websocket();
-}
+constexpr std::uint8_t kFirstOfTls = 0x16;
 
 /// Peers whose security protocol is remembered. Our choice; any of them may be forgotten.
 constexpr std::size_t kMaxRemembered = 1024;
 
 const Multiaddr kWebSocket = *Multiaddr::parse("/ws");
+const Multiaddr kSecureWebSocket = *Multiaddr::parse("/tls/ws");
 const std::vector<std::string> kMuxers{std::string(mux::yamux::kProtocol)};
 
 }  // namespace
@@ -42,23 +41,24 @@ class Transport::Accepted final : public Incoming {
 
   Multiaddr remote() const override { return link_.remote; }
   Task<Connection> upgrade() override {
+    link_.detail = &detail_;
     return transport_.accept_upgrade(std::move(link_), kinds_);
   }
+  std::string detail() const override { return detail_; }
 
  private:
   Transport& transport_;
   Link link_;
   Kinds kinds_;
+  std::string detail_;
 };
 
 /// A listener that owns its socket.
 class Transport::Accepting final : public Listener {
  public:
-  Accepting(Transport& transport, std::unique_ptr<TcpListener> listener, bool is_websocket)
-      : transport_(transport),
-        listener_(std::move(listener)),
-        is_websocket_(is_websocket),
-        kinds_{!is_websocket, is_websocket} {
+  Accepting(Transport& transport, std::unique_ptr<TcpListener> listener, Multiaddr address)
+      : transport_(transport), listener_(std::move(listener)), address_(std::move(address)) {
+    kinds_.set(std::size_t(kind_of(address_)));
     transport_.listeners_.push_back(this);
   }
   ~Accepting() override { close(); }
@@ -70,37 +70,34 @@ class Transport::Accepting final : public Listener {
         std::make_unique<Accepted>(transport_, std::move(link), kinds_);
     co_return accepted;
   }
-  Multiaddr address() const override { return address_as(is_websocket_); }
+  Multiaddr address() const override { return address_.with_port(local().port); }
   void close() noexcept override;
 
   Endpoint local() const { return listener_->local(); }
-  Multiaddr address_as(bool is_websocket) const {
-    return is_websocket ? address_of(local()) + kWebSocket : address_of(local());
+  bool takes(Kind kind) const { return kinds_[std::size_t(kind)]; }
+  void share_with(Sharing& sharer, Kind kind) {
+    sharers_.push_back(&sharer);
+    kinds_.set(std::size_t(kind));
   }
-  bool takes(bool is_websocket) const { return is_websocket ? kinds_.websocket : kinds_.plain; }
-  void share_with(Sharing* sharer) {
-    sharer_ = sharer;
-    kinds_ = {true, true};
-  }
-  void end_sharing() {
-    sharer_ = nullptr;
-    kinds_ = {!is_websocket_, is_websocket_};
+  void end_sharing(const Sharing& sharer, Kind kind) {
+    std::erase(sharers_, &sharer);
+    kinds_.reset(std::size_t(kind));
   }
 
  private:
   Transport& transport_;
   std::unique_ptr<TcpListener> listener_;
-  const bool is_websocket_;
+  const Multiaddr address_;  ///< With the port that was asked for.
   Kinds kinds_;
-  Sharing* sharer_ = nullptr;
+  std::vector<Sharing*> sharers_;  ///< One for each other kind at most.
 };
 
-/// The second listener at an endpoint: what is meant for it comes in through the first.
+/// A further listener at an endpoint: what is meant for it comes in through the first.
 class Transport::Sharing final : public Listener {
  public:
-  Sharing(Env& env, Accepting& owner, bool is_websocket)
-      : owner_(&owner), address_(owner.address_as(is_websocket)), closed_(env.executor()) {
-    owner.share_with(this);
+  Sharing(Env& env, Accepting& owner, Multiaddr address)
+      : owner_(&owner), address_(std::move(address)), closed_(env.executor()) {
+    owner.share_with(*this, kind_of(address_));
   }
   ~Sharing() override { close(); }
 
@@ -110,7 +107,7 @@ class Transport::Sharing final : public Listener {
   }
   Multiaddr address() const override { return address_; }
   void close() noexcept override {
-    if (owner_ != nullptr) owner_->end_sharing();
+    if (owner_ != nullptr) owner_->end_sharing(*this, kind_of(address_));
     owner_ended();
   }
   void owner_ended() noexcept {
@@ -125,10 +122,19 @@ class Transport::Sharing final : public Listener {
 };
 
 void Transport::Accepting::close() noexcept {
-  if (sharer_ != nullptr) sharer_->owner_ended();
-  sharer_ = nullptr;
+  for (auto* sharer : std::exchange(sharers_, {})) sharer->owner_ended();
   std::erase(transport_.listeners_, this);
   listener_->close();
+}
+
+Transport::Kind Transport::kind_of(const Multiaddr& address) {
+  if (address.is_secure_websocket()) return Kind::secure_websocket;
+  return address.is_websocket() ? Kind::websocket : Kind::plain;
+}
+
+Transport::Kind Transport::kind_of(std::uint8_t first_byte) {
+  if (first_byte == kFirstOfTls) return Kind::secure_websocket;
+  return first_byte == kFirstOfHttp ? Kind::websocket : Kind::plain;
 }
 
 Transport::Transport(Env& env, const KeyPair& key, const Config& config)
@@ -136,7 +142,8 @@ Transport::Transport(Env& env, const KeyPair& key, const Config& config)
       local_peer_(key.peer_id()),
       config_(config),
       noise_(env, key, kMuxers),
-      tls_(key, kMuxers) {
+      tls_(key, kMuxers),
+      web_tls_(env) {
   assert(!config_.securities.empty());
 }
 
@@ -145,7 +152,7 @@ Transport::~Transport() {
 }
 
 bool Transport::can_dial(const Multiaddr& address) const {
-  if (!address.is_plain_tcp() && !is_bare_websocket(address)) return false;
+  if (!address.is_plain_tcp() && !address.is_websocket()) return false;
   const auto endpoint = address.endpoint();
   return endpoint && endpoint->port != 0 && !endpoint->ip.is_unspecified();
 }
@@ -171,8 +178,10 @@ Task<Connection> Transport::dial_once(const Multiaddr& address, DialOptions opti
   PYRSIA_CO_TRY(auto socket, co_await connect(*address.endpoint(), options));
   if (options.on_connected) options.on_connected();
   auto link = link_of(std::move(socket), Role::initiator);
+  link.detail = options.detail;
   if (address.is_websocket()) {
-    PYRSIA_CO_TRY(link, co_await open_websocket(std::move(link), address.without_peer()));
+    auto opening = open_websocket(std::move(link), address.without_peer(), options.host_name);
+    PYRSIA_CO_TRY(link, co_await std::move(opening));
   }
   std::vector<std::string> proposal(1, std::move(security));
   std::optional<PeerId> expected(peer);
@@ -225,7 +234,7 @@ std::optional<Endpoint> Transport::source_for(const Endpoint& remote) {
   std::vector<Endpoint> endpoints;
   bool is_any_specific = false;
   for (const auto* listener : listeners_) {
-    if (!listener->takes(false)) continue;
+    if (!listener->takes(Kind::plain)) continue;
     endpoints.push_back(listener->local());
     is_any_specific = is_any_specific || !endpoints.back().ip.is_unspecified();
   }
@@ -245,22 +254,23 @@ bool Transport::is_listen_port(const Endpoint& local) const {
 
 bool Transport::can_listen(const Multiaddr& address) const {
   if (!address.endpoint()) return false;
-  return address.is_plain_tcp() ||
-         (is_bare_websocket(address) && !address.has(Protocol::http_path));
+  if (address.is_plain_tcp()) return true;
+  if (!address.is_websocket() || address.has(Protocol::http_path)) return false;
+  return !address.is_secure_websocket() || web_tls_.has_certificate();
 }
 
 Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
   if (!can_listen(address)) return Errc::invalid_argument;
   const auto endpoint = *address.endpoint();
-  const bool is_websocket = address.is_websocket();
+  auto spelled = multi::with_tls_spelled_out(address.without_peer());
   const auto known = std::ranges::find(listeners_, endpoint, &Accepting::local);
   if (known != listeners_.end()) {
-    if ((*known)->takes(is_websocket)) return Errc::address_in_use;
-    return std::unique_ptr<Listener>(std::make_unique<Sharing>(env_, **known, is_websocket));
+    if ((*known)->takes(kind_of(spelled))) return Errc::address_in_use;
+    return std::unique_ptr<Listener>(std::make_unique<Sharing>(env_, **known, std::move(spelled)));
   }
   PYRSIA_TRY(auto listener, env_.tcp_listen(endpoint, TcpListenOptions()));
   return std::unique_ptr<Listener>(
-      std::make_unique<Accepting>(*this, std::move(listener), is_websocket));
+      std::make_unique<Accepting>(*this, std::move(listener), std::move(spelled)));
 }
 
 Transport::Link Transport::link_of(std::unique_ptr<TcpSocket> socket, Role role) {
@@ -273,8 +283,17 @@ Transport::Link Transport::link_of(std::unique_ptr<TcpSocket> socket, Role role)
   return {std::move(stream), std::move(local), std::move(remote), is_shared};
 }
 
-Task<Transport::Link> Transport::open_websocket(Link link, Multiaddr address) {
-  auto target = ws::target_of(address);
+Task<Transport::Link> Transport::open_websocket(Link link, Multiaddr address,
+                                                std::string host_name) {
+  auto target = ws::target_of(address, host_name);
+  if (address.is_secure_websocket()) {
+    metrics_.web_tls_handshakes.add();
+    auto secured =
+        co_await web_tls_.connect(std::move(link.stream), target.server_name, link.detail);
+    if (!secured) metrics_.web_tls_failed.add();
+    if (!secured) co_return secured.error();
+    link.stream = std::make_unique<wire::BufferedStream>(*std::move(secured));
+  }
   PYRSIA_CO_TRY(auto socket, co_await ws::connect(env_, std::move(link.stream),
                                                   std::move(target.host), std::move(target.path)));
   link.stream = std::make_unique<wire::BufferedStream>(std::move(socket));
@@ -283,16 +302,31 @@ Task<Transport::Link> Transport::open_websocket(Link link, Multiaddr address) {
 }
 
 Task<Transport::Link> Transport::accept_kind(Link link, Kinds kinds) {
-  if (!kinds.websocket) co_return std::move(link);
+  if (kinds == Kinds(1U << unsigned(Kind::plain))) co_return std::move(link);
   PYRSIA_CO_TRY(const auto bytes, co_await link.stream->peek(0));
-  if (bytes.front() != kFirstOfHttp) {
-    if (!kinds.plain) co_return Errc::not_supported;
-    co_return std::move(link);
+  const auto kind = kind_of(bytes.front());
+  if (!kinds[std::size_t(kind)]) {
+    if (kind == Kind::secure_websocket && link.detail) *link.detail = "TLS, without a certificate";
+    co_return Errc::not_supported;
+  }
+  if (kind == Kind::plain) co_return std::move(link);
+  const bool is_secure = kind == Kind::secure_websocket;
+  if (is_secure) {
+    PYRSIA_CO_TRY(link, co_await accept_web_tls(std::move(link)));
   }
   PYRSIA_CO_TRY(auto socket, co_await ws::accept(env_, std::move(link.stream)));
   link.stream = std::make_unique<wire::BufferedStream>(std::move(socket));
-  link.remote = link.remote + kWebSocket;
-  link.local = link.local + kWebSocket;
+  link.remote = link.remote + (is_secure ? kSecureWebSocket : kWebSocket);
+  link.local = link.local + (is_secure ? kSecureWebSocket : kWebSocket);
+  co_return std::move(link);
+}
+
+Task<Transport::Link> Transport::accept_web_tls(Link link) {
+  metrics_.web_tls_handshakes.add();
+  auto secured = co_await web_tls_.accept(std::move(link.stream), link.detail);
+  if (!secured) metrics_.web_tls_failed.add();
+  if (!secured) co_return secured.error();
+  link.stream = std::make_unique<wire::BufferedStream>(*std::move(secured));
   co_return std::move(link);
 }
 
@@ -303,9 +337,11 @@ Task<Connection> Transport::accept_upgrade(Link link, Kinds kinds) {
 }
 
 Task<secure::Secured> Transport::secure(std::unique_ptr<Stream> stream, Role role,
-                                        std::string security, std::optional<PeerId> expected) {
+                                        std::string security, std::optional<PeerId> expected,
+                                        std::string* detail) {
   if (security == secure::tls::kProtocol) {
-    return secure::tls::handshake(env_, std::move(stream), role, tls_, std::move(expected));
+    auto session = tls_.session(role, env_.wall_now(), std::move(expected));
+    return secure::tls::handshake(std::move(stream), std::move(session), tls_, detail);
   }
   return secure::noise::handshake(env_, std::move(stream), role, noise_, std::move(expected));
 }
@@ -328,7 +364,7 @@ Task<Connection> Transport::upgrade(Link link, Role role, std::vector<std::strin
     };
     PYRSIA_CO_TRY(security, co_await wire::answer(*stream, std::move(is_ours), securities));
   }
-  auto handshake = secure(std::move(stream), role, security, std::move(expected));
+  auto handshake = secure(std::move(stream), role, security, std::move(expected), link.detail);
   PYRSIA_CO_TRY(auto secured, co_await std::move(handshake));
   if (secured.peer == local_peer_) co_return Errc::wrong_peer;
   PYRSIA_CO_TRY(co_await kept.release_writes());

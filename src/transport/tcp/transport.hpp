@@ -7,11 +7,14 @@
 #include "secure/noise/handshake.hpp"
 #include "secure/tls/handshake.hpp"
 #include "transport/transport.hpp"
+#include "transport/ws/tls.hpp"
 #include "wire/buffered_stream.hpp"
 
 #include <pyrsia/key.hpp>
 #include <pyrsia/metrics.hpp>
 
+#include <bitset>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -32,6 +35,8 @@ struct Metrics {
   Counter dials_from_ephemeral_port;
   Counter port_conflicts;  ///< Dials done again from an ephemeral port: the listener's was taken.
   Counter refused_securities;  ///< Dials that were done again with the next security protocol.
+  Counter web_tls_handshakes;  ///< Below WebSockets, of both roles.
+  Counter web_tls_failed;      ///< Of these.
   mux::yamux::Metrics yamux;
 };
 
@@ -39,9 +44,10 @@ struct Metrics {
 /// others can reach, and NATs make one mapping. Whether it came so is told by
 /// Connection::is_port_shared. Below a WebSocket no port is shared: who sees that address could
 /// not say what others reach at it.
-/// A plain listener and one for WebSockets may have the same endpoint: the first byte tells who
-/// comes. The one opened first owns the socket; with it the other ends. Listeners and their
-/// incoming connections must not outlive it.
+/// A plain listener, one for WebSockets and one for secure ones may have the same endpoint: the
+/// first byte tells who comes. The one opened first owns the socket; with it the others end.
+/// Secure ones need a certificate, see set_certificate(). Listeners and their incoming connections
+/// must not outlive it.
 class Transport final : public transport::Transport {
  public:
   /// `env` must outlive it. What proves our identity is signed here, once: a static key and a
@@ -56,23 +62,35 @@ class Transport final : public transport::Transport {
   bool can_listen(const Multiaddr& address) const override;
   Result<std::unique_ptr<Listener>> listen(const Multiaddr& address) override;
 
+  /// Whom we trust when we dial secure WebSockets, from now on; before: the roots of the system.
+  /// Errors: those of crypto::make_web_client().
+  Result<> set_trust(const crypto::WebTrust& trust, std::string* detail) {
+    return web_tls_.set_trust(trust, detail);
+  }
+  /// What secure WebSockets that we accept are shown from now on.
+  void set_certificate(std::shared_ptr<const crypto::TlsContext> certificate) {
+    web_tls_.set_certificate(std::move(certificate));
+  }
+
   const Metrics& metrics() const { return metrics_; }
 
  private:
   class Accepting;
   class Sharing;
   class Accepted;
+  enum class Kind : std::uint8_t { plain, websocket, secure_websocket };
+  static constexpr std::size_t kKinds = 3;
+  static Kind kind_of(const Multiaddr& address);
+  static Kind kind_of(std::uint8_t first_byte);
   /// What a listener takes.
-  struct Kinds {
-    bool plain = false;
-    bool websocket = false;
-  };
+  using Kinds = std::bitset<kKinds>;
   /// A connection before it is secured.
   struct Link {
     std::unique_ptr<wire::BufferedStream> stream;
     Multiaddr local;
     Multiaddr remote;
     bool is_shared = false;
+    std::string* detail = nullptr;  ///< Of whoever waits for the connection; or none.
   };
 
   Task<std::unique_ptr<TcpSocket>> connect(Endpoint remote, DialOptions options);
@@ -82,7 +100,8 @@ class Transport final : public transport::Transport {
   Link link_of(std::unique_ptr<TcpSocket> socket, Role role);
   Task<Connection> dial_once(const Multiaddr& address, DialOptions options, std::string security,
                              const PeerId& peer);
-  Task<Link> open_websocket(Link link, Multiaddr address);
+  Task<Link> open_websocket(Link link, Multiaddr address, std::string host_name);
+  Task<Link> accept_web_tls(Link link);
   /// Finds out what came in, by its first byte.
   Task<Link> accept_kind(Link link, Kinds kinds);
   Task<Connection> accept_upgrade(Link link, Kinds kinds);
@@ -91,7 +110,7 @@ class Transport final : public transport::Transport {
   Task<Connection> upgrade(Link link, Role role, std::vector<std::string> securities,
                            std::optional<PeerId> expected);
   Task<secure::Secured> secure(std::unique_ptr<Stream> stream, Role role, std::string security,
-                               std::optional<PeerId> expected);
+                               std::optional<PeerId> expected, std::string* detail);
   /// Our security protocols, in the order in which to propose them to `peer`.
   std::vector<std::string> securities_for(const PeerId& peer) const;
   void remember(const PeerId& peer, const std::string& security);
@@ -101,6 +120,7 @@ class Transport final : public transport::Transport {
   const Config config_;
   const secure::noise::Identity noise_;
   const secure::tls::Identity tls_;
+  ws::WebTls web_tls_;
   std::map<PeerId, std::string> securities_of_;  ///< Of peers that refused our first.
   std::vector<Accepting*> listeners_;            // Those that listen.
   Metrics metrics_;

@@ -238,10 +238,12 @@ TEST_F(TcpTransport, WithTheOwnerOfAPortWhoSharesItEnds) {
   EXPECT_EQ(ended.error(), Errc::closed);
 }
 
-TEST_F(TcpTransport, DialsTcpWithAnIpAndAPortOnly) {
+TEST_F(TcpTransport, DialsWhatRunsOverTcpWithAnIpAndAPortOnly) {
   EXPECT_TRUE(a.can_dial(address("/ip6/2600::2/tcp/1")));
+  EXPECT_TRUE(a.can_dial(address("/ip6/2600::2/tcp/1/wss")));
+  EXPECT_TRUE(a.can_dial(address("/ip6/2600::2/tcp/1/tls/sni/a.example/ws")));
   for (const auto* text : {"/ip4/1.2.3.4/tcp/0", "/ip4/0.0.0.0/tcp/1", "/dns4/a.example/tcp/1",
-                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/wss", "/ip4/1.2.3.4/tcp/0/ws"})
+                           "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/0/wss", "/ip4/1.2.3.4/tcp/0/ws"})
     EXPECT_FALSE(a.can_dial(address(text))) << text;
 }
 

@@ -1,5 +1,7 @@
 #include "transport/ws/target.hpp"
 
+#include "multi/websocket_address.hpp"
+
 #include <cassert>
 
 namespace pyrsia::transport::ws {
@@ -26,15 +28,18 @@ std::string path_of(BytesView raw) {
 
 }  // namespace
 
-Target target_of(const Multiaddr& address) {
+Target target_of(const Multiaddr& address, std::string_view host_name) {
   const auto endpoint = address.endpoint();
   assert(endpoint && address.is_websocket());
   Target target;
   const auto ip = endpoint->ip.to_string();
-  target.host = endpoint->ip.is_v6() ? "[" + ip + "]" : ip;
+  const auto named = multi::server_name(address);
+  const std::string dialed(host_name.empty() ? named.value_or("") : host_name);
+  target.host = !dialed.empty() ? dialed : endpoint->ip.is_v6() ? "[" + ip + "]" : ip;
+  target.server_name = named ? *named : !dialed.empty() ? dialed : ip;
+  if (target.server_name.ends_with('.')) target.server_name.pop_back();  // TLS has no root.
   target.path = "/";
   for (const auto& [protocol, value] : address.components()) {
-    if (protocol == Protocol::sni) target.host = as_text(value);
     if (protocol == Protocol::http_path) target.path = path_of(value);
   }
   const auto usual = address.is_secure_websocket() ? kHttpsPort : kHttpPort;

@@ -122,7 +122,7 @@ TEST(WsFrame, AMaskGoesOnWhereItStopped) {
 
 TEST(WsTarget, NamesHostAndPath) {
   const auto target = [](const char* text) {
-    const auto found = target_of(*Multiaddr::parse(text));
+    const auto found = target_of(*Multiaddr::parse(text), "");
     return found.host + " " + found.path;
   };
   EXPECT_EQ(target("/ip4/1.2.3.4/tcp/80/ws"), "1.2.3.4 /");
@@ -130,6 +130,22 @@ TEST(WsTarget, NamesHostAndPath) {
   EXPECT_EQ(target("/ip6/2600::1/tcp/80/ws"), "[2600::1] /");
   EXPECT_EQ(target("/ip4/1.2.3.4/tcp/443/tls/sni/a.example/ws"), "a.example /");
   EXPECT_EQ(target("/ip4/1.2.3.4/tcp/80/ws/http-path/a%2Fb%20c%0D%0A"), "1.2.3.4 /a/b%20c%0D%0A");
+}
+
+TEST(WsTarget, HttpIsToldTheDialedNameAndTlsThatOfTheAddress) {
+  const auto names = [](const char* text, const char* dialed) {
+    const auto found = target_of(*Multiaddr::parse(text), dialed);
+    return found.host + " " + found.server_name;
+  };
+  const auto* const bare = "/ip4/1.2.3.4/tcp/443/tls/ws";
+  const auto* const named = "/ip4/1.2.3.4/tcp/444/tls/sni/a.example/ws";
+  EXPECT_EQ(names(bare, ""), "1.2.3.4 1.2.3.4");
+  EXPECT_EQ(names(bare, "b.example"), "b.example b.example");
+  EXPECT_EQ(names(bare, "b.example."), "b.example. b.example");
+  EXPECT_EQ(names(named, ""), "a.example:444 a.example");
+  EXPECT_EQ(names(named, "b.example"), "b.example:444 a.example");
+  EXPECT_EQ(names("/ip6/2600::1/tcp/443/wss", ""), "[2600::1] 2600::1");
+  EXPECT_EQ(names("/ip4/1.2.3.4/tcp/80/ws", "b.example"), "b.example b.example");
 }
 
 std::unique_ptr<wire::BufferedStream> buffered(std::unique_ptr<Stream> stream) {

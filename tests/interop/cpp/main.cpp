@@ -27,6 +27,8 @@ Result<Flags> parse(std::span<char*> arguments) {
       const std::string value = arguments[++i];
       if (value != "noise" && value != "tls") return Errc::invalid_argument;
       flags.security = value == "tls" ? "/tls/1.0.0" : "/noise";
+    } else if (name == "--web-tls") {
+      flags.web_tls = arguments[++i];
     } else if (name == "--key-seed") {
       const std::string_view text = arguments[++i];
       const auto end = text.data() + text.size();

@@ -1,11 +1,14 @@
 #include "node.hpp"
 
 #include "echo.hpp"
+#include "host/web_certificate.hpp"
 #include "runtime/timeout.hpp"
 #include "transport/quic/transport.hpp"
 #include "transport/tcp/transport.hpp"
 
 #include <array>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -145,10 +148,28 @@ Node::Node(Env& env, const Flags& flags)
       tasks_(env) {
   transport::tcp::Config tcp_config;
   tcp_config.securities.assign(1, flags.security);
-  swarm_.add_transport(std::make_unique<transport::tcp::Transport>(env, key_, tcp_config));
+  auto tcp = std::make_unique<transport::tcp::Transport>(env, key_, tcp_config);
+  if (!flags.web_tls.empty()) use_web_tls(*tcp);
+  swarm_.add_transport(std::move(tcp));
   swarm_.add_transport(
       std::make_unique<transport::quic::Transport>(env, key_, transport::quic::Config()));
   swarm_.add_observer(*this);
+}
+
+void Node::use_web_tls(transport::tcp::Transport& tcp) const {
+  const std::filesystem::path folder(flags_.web_tls);
+  WebTlsConfig config;
+  config.certificate = folder / "cert.pem";
+  config.key = folder / "key.pem";
+  config.extra_roots = folder / "ca.pem";
+  std::string why;
+  auto certificate = host::read_web_certificate(config, &why);
+  const auto trust = host::read_web_trust(config, &why);
+  if (!certificate || !trust || !tcp.set_trust(*trust, &why)) {
+    std::cerr << "pyrsia_interop: " << why << "\n";
+    std::exit(2);
+  }
+  tcp.set_certificate(*std::move(certificate));
 }
 
 Node::~Node() {

@@ -10,6 +10,7 @@
 #include "protocols/ping/pinger.hpp"
 #include "runtime/real_env.hpp"
 #include "runtime/task_group.hpp"
+#include "transport/tcp/transport.hpp"
 
 #include <boost/json.hpp>
 
@@ -27,6 +28,7 @@ struct Flags {
   std::vector<Multiaddr> listen;
   std::vector<Multiaddr> announce;
   std::string security = "/noise";
+  std::string web_tls;  ///< The folder with what secure WebSockets need; empty: none.
   std::uint8_t key_seed = 1;
   bool serves_autonat = false;
   bool allows_loopback = false;
@@ -78,6 +80,8 @@ class Node final : private swarm::Observer,
   Task<json::object> ask_about(Multiaddr address);
 
   std::vector<Multiaddr> addresses() const;
+
+  void use_web_tls(transport::tcp::Transport& tcp) const;
 
   Env& env_;
   Flags flags_;

@@ -15,7 +15,11 @@ import (
 
 // startAutonat2 makes client and server, with a host of their own for dial-backs as libp2p.New() has it.
 func (n *node) startAutonat2() (*autonatv2.AutoNAT, error) {
-	dialer, err := libp2p.New(append(transports(n.flags), libp2p.NoListenAddrs, libp2p.DialRanker(swarm.NoDelayDialRanker))...)
+	dialing, err := transports(n.flags)
+	if err != nil {
+		return nil, err
+	}
+	dialer, err := libp2p.New(append(dialing, libp2p.NoListenAddrs, libp2p.DialRanker(swarm.NoDelayDialRanker))...)
 	if err != nil {
 		return nil, err
 	}

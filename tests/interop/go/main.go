@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +14,7 @@ import (
 	"hash/adler32"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -77,7 +80,7 @@ func (m *multi) Set(s string) error { *m = append(*m, s); return nil }
 
 type flags struct {
 	listen, announce multi
-	security         string
+	security, webTLS string
 	seed             byte
 	isServer         bool
 	allowsPrivate    bool
@@ -123,14 +126,18 @@ func texts[T fmt.Stringer](list []T) []string {
 }
 
 // transports are those that every host here dials, with the one security protocol of the flags.
-func transports(f flags) []libp2p.Option {
+func transports(f flags) ([]libp2p.Option, error) {
+	web, err := webTLS(f.webTLS)
+	if err != nil {
+		return nil, err
+	}
 	security := libp2p.Security(noise.ID, noise.New)
 	if f.security == "tls" {
 		security = libp2p.Security(libp2ptls.ID, libp2ptls.New)
 	}
 	return []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(websocket.New),
+		libp2p.Transport(websocket.New, web...),
 		libp2p.Transport(quic.NewTransport),
 		security,
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
@@ -139,7 +146,28 @@ func transports(f flags) []libp2p.Option {
 		libp2p.DisableMetrics(),
 		// Else a dial-back over QUIC is refused: the detector starts from "nothing gets through".
 		libp2p.UDPBlackHoleSuccessCounter(nil),
+	}, nil
+}
+
+// webTLS is what secure WebSockets need, out of a folder; without one there are none.
+func webTLS(folder string) ([]any, error) {
+	if folder == "" {
+		return nil, nil
 	}
+	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(root) {
+		return nil, errors.New("no certificate in ca.pem")
+	}
+	return []any{websocket.WithTLSConfig(&tls.Config{Certificates: []tls.Certificate{own}}),
+		websocket.WithTLSClientConfig(&tls.Config{RootCAs: roots})}, nil
 }
 
 func newNode(f flags) (*node, error) {
@@ -152,7 +180,11 @@ func newNode(f flags) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := append(transports(f), libp2p.Identity(key),
+	options, err := transports(f)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, libp2p.Identity(key),
 		libp2p.AddrsFactory(func(a []ma.Multiaddr) []ma.Multiaddr { return append(a, extra...) }))
 	if len(f.listen) > 0 {
 		options = append(options, libp2p.ListenAddrStrings(f.listen...))
@@ -471,6 +503,7 @@ func main() {
 	flag.Var(&f.listen, "listen", "multiaddr to listen on, repeatable")
 	flag.Var(&f.announce, "announce", "multiaddr to announce besides, repeatable")
 	flag.StringVar(&f.security, "security", "noise", "noise or tls, over TCP and WebSocket")
+	flag.StringVar(&f.webTLS, "web-tls", "", "folder with cert.pem, key.pem and ca.pem for secure WebSockets")
 	seed := flag.Int("key-seed", 1, "0..255: the byte that the Ed25519 seed repeats")
 	flag.BoolVar(&f.isServer, "autonat-server", false, "serve AutoNAT v1 and v2")
 	flag.BoolVar(&f.allowsPrivate, "allow-loopback", false, "let AutoNAT v2 dial private addresses")

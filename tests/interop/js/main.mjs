@@ -1,4 +1,6 @@
 // A js-libp2p node that does what it is told on standard input; see ../README.md.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 
@@ -47,6 +49,7 @@ const { values: flags } = parseArgs({
   options: {
     listen: { type: 'string', multiple: true, default: [] },
     security: { type: 'string', default: 'noise' }, // over TCP and WebSocket
+    'web-tls': { type: 'string' }, // the folder with what secure WebSockets need
     announce: { type: 'string', multiple: true, default: [] },
     'key-seed': { type: 'string', default: '1' },
     'autonat-server': { type: 'boolean', default: false },
@@ -160,10 +163,16 @@ async function echoOn (stream, bytes) {
   return got.value
 }
 
+function webTls (folder) {
+  if (folder == null) return {}
+  const pem = name => readFileSync(join(folder, name))
+  return { https: { cert: pem('cert.pem'), key: pem('key.pem') }, websocket: { ca: pem('ca.pem') } }
+}
+
 const node = await createLibp2p({
   privateKey: await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(Number(flags['key-seed']))),
   addresses: { listen: flags.listen, appendAnnounce: flags.announce },
-  transports: [tcp(), webSockets(), quic()],
+  transports: [tcp(), webSockets(webTls(flags['web-tls'])), quic()],
   connectionEncrypters: [flags.security === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   connectionGater: { denyDialMultiaddr: async () => false },

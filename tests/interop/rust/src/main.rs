@@ -375,6 +375,7 @@ struct Flags {
     allow_loopback: bool,
     is_server: bool,
     security: String,
+    web_tls: Option<String>,
 }
 
 fn flags() -> Result<Flags, Box<dyn Error>> {
@@ -385,6 +386,7 @@ fn flags() -> Result<Flags, Box<dyn Error>> {
         allow_loopback: false,
         is_server: false,
         security: "noise".into(),
+        web_tls: None,
     };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -392,6 +394,7 @@ fn flags() -> Result<Flags, Box<dyn Error>> {
             "--allow-loopback" => flags.allow_loopback = true,
             "--autonat-server" => flags.is_server = true, // Of v2: the behaviour of v1 always serves.
             "--security" => flags.security = args.next().ok_or("--security which?")?,
+            "--web-tls" => flags.web_tls = Some(args.next().ok_or("--web-tls where?")?),
             "--listen" => flags.listen.push(args.next().ok_or("--listen what?")?.parse()?),
             "--announce" => flags.announce.push(args.next().ok_or("--announce what?")?.parse()?),
             "--key-seed" => flags.key_seed = args.next().ok_or("--key-seed what?")?.parse()?,
@@ -415,7 +418,7 @@ fn swarm(flags: &Flags) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     };
     let swarm = SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_other_transport(|key| transport::make(key, &flags.security))?
+        .with_other_transport(|key| transport::make(key, &flags.security, flags.web_tls.as_deref()))?
         .with_behaviour(|key| Behaviour {
             identify: identify::Behaviour::new(
                 identify::Config::new_with_signed_peer_record("ipfs/0.1.0".into(), key)
