@@ -66,6 +66,42 @@ class Namespace:
         return ["ip", "netns", "exec", self.name, "taskset", "-c", core, *arguments]
 
 
+class CabledNamespaces:
+    """Two of them, the server's and the load's, with a delay between: each side is known by its core."""
+
+    def __init__(self, cable, round_trip_ms):
+        self.names = {core: f"pyrsia-bench-{os.getpid()}-{core}" for core in (SERVER_CORE, LOAD_CORE)}
+        self.arguments = [cable, self.names[SERVER_CORE], "b0", self.names[LOAD_CORE], "b1",
+                          f"delay={round_trip_ms / 2:g}", "seconds=3600"]
+        self.cable = None
+
+    def __enter__(self):
+        try:
+            for name in self.names.values():
+                subprocess.run(["ip", "netns", "add", name], check=True, timeout=10)
+            self.cable = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, text=True, preexec_fn=_prepare)
+            if "ready" not in self.cable.stdout.readline():
+                raise Failed("the cable did not start")
+            for core, device, ip in ((SERVER_CORE, "b0", SERVER_IP), (LOAD_CORE, "b1", LOAD_IP)):
+                name = self.names[core]
+                subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True, timeout=10)
+                subprocess.run(["ip", "-n", name, "addr", "add", f"{ip}/24", "dev", device], check=True, timeout=10)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.cable:
+            self.cable.terminate()
+            self.cable.wait()
+        for name in self.names.values():
+            subprocess.run(["ip", "netns", "del", name], check=False, timeout=10)
+
+    def command(self, core, arguments):
+        return ["ip", "netns", "exec", self.names[core], "taskset", "-c", core, *arguments]
+
+
 class Program:
     """A started program with its output; ended, by its process id, when the `with` block ends."""
 

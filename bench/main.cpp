@@ -1,7 +1,9 @@
 // The load, both sides; README.md tells what is measured and how.
 //   pyrsia_bench server|handshake-server --listen ADDRESS
-//   pyrsia_bench throughput|download|first-byte|setup|idle|autonat|handshake --to ADDRESS/p2p/PEER
+//   pyrsia_bench throughput|download|first-byte|setup|idle|autonat|autonat2|handshake --to
+//   ADDRESS/p2p/PEER
 //                [--listen ADDRESS] [--at-once N] [--seconds S] [--security noise|tls]
+#include "autonat2.hpp"
 #include "handshake.hpp"
 #include "runtime/real_env.hpp"
 
@@ -58,6 +60,7 @@ Result<> start(Env& env, std::string_view what, const bench::Load& load) {
   if (what == "setup") return run(env, bench::setup(env, load), {});
   if (what == "idle") return run(env, bench::idle(env, load), {});
   if (what == "autonat") return run(env, bench::autonat(env, load), {});
+  if (what == "autonat2") return run(env, bench::autonat2(env, load), {});
   return Errc::invalid_argument;
 }
 

@@ -35,6 +35,19 @@ autonat::ServerConfig autonat_config() {
   return config;
 }
 
+autonat_v2::ServerConfig autonat2_config() {
+  autonat_v2::ServerConfig config;
+  config.throttle.clear();
+  config.dial_data_throttle.clear();
+  return config;
+}
+
+autonat_v2::DialerConfig dialer_config() {
+  autonat_v2::DialerConfig config;
+  config.max_dials = kNoLimit;
+  return config;
+}
+
 double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -61,6 +74,9 @@ Node::Node(Env& environment, const std::string& security)
           swarm_, {}, [this] { return swarm_.listen_addresses(); }, *this,
           Logger("bench", silence_)),
       autonat_(swarm_, autonat_config(), *this, Logger("bench", silence_)),
+      dialer_(swarm_, dialer_config()),
+      siblings_(swarm_, {}, dialer_, Logger("bench", silence_)),
+      autonat2_(swarm_, autonat2_config(), dialer_, siblings_, nobody_, Logger("bench", silence_)),
       changed_(environment.executor()) {
   transport::tcp::Config config;
   config.securities.assign(1, security);
@@ -77,6 +93,7 @@ void Node::start(bool is_server) {
   identifier_.start();
   if (is_server) {
     autonat_.start();
+    autonat2_.start();
     const swarm::ProtocolLimits limits{kNoLimit, kNoLimit};
     swarm_.handle(std::string(kSink), limits,
                   [this](swarm::IncomingStream incoming) { return sink(std::move(incoming)); });

@@ -2,6 +2,7 @@
 
 #include "multi/address_class.hpp"
 #include "protocols/autonat/server.hpp"
+#include "protocols/autonat_v2/server.hpp"
 #include "protocols/identify/identifier.hpp"
 #include "runtime/real_env.hpp"
 #include "swarm/swarm.hpp"
@@ -19,7 +20,7 @@ inline constexpr std::string_view kSource = "/pyrsia-bench/source/1.0.0";
 /// "cpu=SECONDS rss=BYTES identified=PEERS".
 inline constexpr std::string_view kStats = "/pyrsia-bench/stats/1.0.0";
 
-/// A host with the real services and no limits of policy: TCP, Noise, Yamux, identify, AutoNAT v1.
+/// A host with the real services and no limits of policy: TCP, QUIC, identify, AutoNAT v1 and v2.
 class Node final : private identify::Observer, private autonat::Observer {
  public:
   Node(Env& env, const std::string& security);
@@ -49,6 +50,10 @@ class Node final : private identify::Observer, private autonat::Observer {
   swarm::Swarm swarm_;
   identify::Identifier identifier_;
   autonat::Server autonat_;
+  autonat_v2::Observer nobody_;
+  autonat_v2::Dialer dialer_;
+  autonat_v2::sibling::Siblings siblings_;  ///< None.
+  autonat_v2::Server autonat2_;
   swarm::ConnectionId identified_ = 0;  ///< The last one.
   Event changed_;
 };

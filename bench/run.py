@@ -101,12 +101,20 @@ def measure_row(row, options, peers, folder, namespace):
         series["ours"].reason = "wrk is NOT INSTALLED: scripts/setup --bench"
         return series
     seconds = options.seconds or row.seconds
+    if row.is_cabled:
+        with harness.CabledNamespaces(f"{options.build}/bench/cable", rows.RTT_MS) as cabled:
+            measure_programs(row, options, peers, folder, seconds, cabled, series)
+    else:
+        measure_programs(row, options, peers, folder, seconds, namespace, series)
+    return series
+
+
+def measure_programs(row, options, peers, folder, seconds, namespace, series):
     programs = programs_of(row, options, peers, folder, seconds, namespace)
     for _ in range(options.runs):
         for name, arguments in programs:
             environment = {"GOMAXPROCS": "1"} if name == "go" else {}
             measure(namespace, row, arguments, series[name], environment)
-    return series
 
 
 def show(value):

@@ -4,6 +4,7 @@
 #include <pyrsia/task.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace pyrsia {
@@ -49,6 +50,13 @@ class Stream {
   /// Drops the stream at both ends at once. Pending calls end with `Errc::closed`.
   virtual void reset(ResetCode code) noexcept = 0;
   void reset() noexcept { reset(ResetCode::none); }
+
+  /// The number with which the peer has dropped the stream; reads fail with `Errc::reset`. Mostly
+  /// one of ResetCode. Nothing: it has not, or the transport carries no number.
+  virtual std::optional<std::uint64_t> peer_reset_code() const { return std::nullopt; }
+  /// The number with which the peer has said that it reads no more (QUIC's STOP_SENDING); writes
+  /// fail. Nothing: it has not, or the transport cannot say so.
+  virtual std::optional<std::uint64_t> peer_stop_code() const { return std::nullopt; }
 };
 
 /// Fills `out`. Errors: `Errc::closed` if the stream ends first, and those of the stream.

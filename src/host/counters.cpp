@@ -94,6 +94,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("quic_handshakes", q.handshakes);
   add("quic_handshakes_failed", q.handshakes_failed);
   add("quic_retries", q.retries);
+  add("quic_known_addresses", q.known_addresses);
   add("quic_refused", q.refused);
   add("quic_resets", q.resets);
   add("quic_version_negotiations", q.version_negotiations);
@@ -104,6 +105,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("quic_peer_errors", q.peer_errors);
   add("quic_idle_timeouts", q.idle_timeouts);
   add("quic_paths_validated", q.paths_validated);
+  add("quic_migrations", q.migrations);
   const auto u = quic->udp_metrics();
   add("udp_receive_calls", u.receive_calls);
   add("udp_send_calls", u.send_calls);

@@ -3,6 +3,7 @@
 #include "runtime/descriptor.hpp"
 #include "runtime/kernel_error.hpp"
 #include "runtime/socket_address.hpp"
+#include "runtime/udp_calls.hpp"
 #include "runtime/udp_message.hpp"
 
 #include <netinet/udp.h>
@@ -34,7 +35,7 @@ class ReceiveSlots {
     }
   }
 
-  int receive(int socket) {
+  int receive(UdpCalls& calls, int socket) {
     for (std::size_t i = 0; i < kReceiveMessages; ++i) {
       auto& header = messages_[i].msg_hdr;
       header = {};
@@ -45,7 +46,7 @@ class ReceiveSlots {
       header.msg_control = control_[i].data();
       header.msg_controllen = control_[i].size();
     }
-    return ::recvmmsg(socket, messages_.data(), messages_.size(), MSG_DONTWAIT, nullptr);
+    return calls.receive(socket, messages_);
   }
 
   /// Adds the datagrams of message `i` to `out`.
@@ -99,7 +100,7 @@ class KernelUdpSocket final : public UdpSocket {
       PYRSIA_CO_TRY(co_await descriptor_.wait_readable());
       if (!slots_) slots_ = std::make_unique<ReceiveSlots>();
       metrics_.receive_calls.add();
-      const int count = slots_->receive(descriptor_.number());
+      const int count = slots_->receive(calls_, descriptor_.number());
       if (count < 0) {
         if (errno == EAGAIN) {
           descriptor_.read_blocked();
@@ -172,8 +173,7 @@ class KernelUdpSocket final : public UdpSocket {
   Result<std::size_t> call(std::span<mmsghdr> messages) {
     for (;;) {
       metrics_.send_calls.add();
-      const int sent = ::sendmmsg(descriptor_.number(), messages.data(),
-                                  static_cast<unsigned>(messages.size()), MSG_NOSIGNAL);
+      const int sent = calls_.send(descriptor_.number(), messages);
       if (sent > 0) return static_cast<std::size_t>(sent);
       // ECONNREFUSED is about an earlier datagram.
       if (errno == EINTR || errno == ECONNREFUSED) continue;
@@ -211,6 +211,7 @@ class KernelUdpSocket final : public UdpSocket {
   }
 
   Descriptor descriptor_;
+  UdpCalls calls_;
   Endpoint local_;
   std::optional<unsigned> interface_;
   bool may_segment_ = false;

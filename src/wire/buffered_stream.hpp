@@ -33,6 +33,10 @@ class BufferedStream final : public Stream {
   Task<> close_write() override;
   using Stream::reset;
   void reset(ResetCode code) noexcept override;
+  std::optional<std::uint64_t> peer_reset_code() const override {
+    return stream_->peer_reset_code();
+  }
+  std::optional<std::uint64_t> peer_stop_code() const override { return stream_->peer_stop_code(); }
 
  private:
   Task<std::size_t> read_through_buffer(std::span<std::uint8_t> out);

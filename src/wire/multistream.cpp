@@ -99,6 +99,10 @@ class LazyStream final : public Stream {
 
   using Stream::reset;
   void reset(ResetCode code) noexcept override { stream_->reset(code); }
+  std::optional<std::uint64_t> peer_reset_code() const override {
+    return stream_->peer_reset_code();
+  }
+  std::optional<std::uint64_t> peer_stop_code() const override { return stream_->peer_stop_code(); }
 
  private:
   /// The time in which a reader sends the proposal: a writer, who may come meanwhile, has to wait.

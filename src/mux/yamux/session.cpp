@@ -348,7 +348,9 @@ void Session::on_frame_end() {
   if (!stream) return;
   if (frame_.has(kFin)) stream->on_finished();
   if (!frame_.has(kRst)) return;
-  stream->on_reset();
+  // The length of a window update without a window: libp2p/specs, error-codes.
+  const bool has_code = frame_.type == Type::window_update;
+  stream->on_reset(has_code ? std::optional(frame_.length) : std::nullopt);
   acknowledge(*stream);
 }
 

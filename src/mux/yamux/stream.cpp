@@ -162,7 +162,8 @@ void YamuxStream::on_finished() {
   readable_.notify();
 }
 
-void YamuxStream::on_reset() {
+void YamuxStream::on_reset(std::optional<std::uint32_t> code) {
+  if (!failure_) reset_code_ = code;
   // What came before may be all that the reader needs: some peers end every stream so.
   fail(Errc::reset);
 }

@@ -31,6 +31,7 @@ class YamuxStream final : public Stream, public WriterHook {
   Task<> close_write() override;
   using Stream::reset;
   void reset(ResetCode code) noexcept override;
+  std::optional<std::uint64_t> peer_reset_code() const override { return reset_code_; }
 
   std::uint32_t id() const { return id_; }
   bool is_inbound() const { return is_inbound_; }
@@ -45,7 +46,8 @@ class YamuxStream final : public Stream, public WriterHook {
   bool on_data_announced(std::uint32_t count);
   void on_data(BytesView bytes);
   void on_finished();
-  void on_reset();
+  /// `code`: nothing if the frame had no room for one.
+  void on_reset(std::optional<std::uint32_t> code);
   /// The session is over: the stream turns dead, and forgets it.
   void on_session_end();
 
@@ -69,7 +71,8 @@ class YamuxStream final : public Stream, public WriterHook {
   bool is_acknowledged_ = false;
   bool is_write_closed_ = false;
   bool is_finished_ = false;  ///< The peer closed its side.
-  Error failure_;             ///< What calls end with, once it is no longer open.
+  std::optional<std::uint32_t> reset_code_;
+  Error failure_;  ///< What calls end with, once it is no longer open.
   SendWindow send_window_;
   ReceiveWindow receive_window_;
   ChunkQueue chunks_;

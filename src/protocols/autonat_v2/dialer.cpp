@@ -8,6 +8,9 @@
 namespace pyrsia::autonat_v2 {
 namespace {
 
+/// Our addresses may be so old: asking the kernel costs as much as a handshake.
+constexpr Duration kLookAgainAfter = std::chrono::seconds(1);
+
 /// Closes a connection that has served its purpose, whatever ends the task that made it.
 class Closing {
  public:
@@ -61,9 +64,18 @@ bool Dialer::has_family_of(const IpAddress& target) const {
   // A NAT makes the IPv4 internet of a private address; IPv6 needs one of the target's own class.
   auto wanted = swarm_.classifier().classify(target);
   if (target.is_v4()) wanted = std::min(wanted, AddressClass::private_use);
-  return std::ranges::any_of(swarm_.env().interface_addresses(), [&](const auto& each) {
+  return std::ranges::any_of(interfaces(), [&](const auto& each) {
     return each.ip.is_v6() == target.is_v6() && swarm_.classifier().classify(each.ip) >= wanted;
   });
+}
+
+const std::vector<InterfaceAddress>& Dialer::interfaces() const {
+  const auto now = swarm_.env().now();
+  if (looked_at_ == TimePoint::min() || now - looked_at_ >= kLookAgainAfter) {
+    interfaces_ = swarm_.env().interface_addresses();
+    looked_at_ = now;
+  }
+  return interfaces_;
 }
 
 Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce) {

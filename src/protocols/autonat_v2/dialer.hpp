@@ -9,6 +9,8 @@
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/time.hpp>
 
+#include <vector>
+
 namespace pyrsia::autonat_v2 {
 
 struct DialerConfig {
@@ -39,10 +41,13 @@ class Dialer {
 
   Task<> hand_over(swarm::ConnectionId connection, std::uint64_t nonce);
   bool has_family_of(const IpAddress& target) const;
+  const std::vector<InterfaceAddress>& interfaces() const;
 
   swarm::Swarm& swarm_;
   DialerConfig config_;
   std::size_t running_count_ = 0;
+  mutable std::vector<InterfaceAddress> interfaces_;
+  mutable TimePoint looked_at_ = TimePoint::min();
 };
 
 }  // namespace pyrsia::autonat_v2

@@ -1,5 +1,6 @@
 #include "transport/quic/callbacks.hpp"
 
+#include "transport/quic/frames.hpp"
 #include "transport/quic/port.hpp"
 #include "transport/quic/session.hpp"
 
@@ -30,20 +31,36 @@ struct Callbacks {
     return 0;
   }
 
+  static int crypto_data(ngtcp2_conn* connection, ngtcp2_encryption_level level,
+                         std::uint64_t offset, const std::uint8_t* data, std::size_t size,
+                         void* user) {
+    if (self(user).tls_.is_released()) return 0;  // A ticket.
+    return ngtcp2_crypto_recv_crypto_data_cb(connection, level, offset, data, size, user);
+  }
+
   static int remove_connection_id(ngtcp2_conn*, const ngtcp2_cid* cid, void* user) {
     self(user).remove_id(*cid);
     return 0;
   }
 
+  static std::uint64_t keep_alive_for(const Session& session, ngtcp2_conn* connection) {
+    auto interval = std::uint64_t(session.port_.shared().config.keep_alive_interval.count());
+    const auto* peer = ngtcp2_conn_get_remote_transport_params(connection);
+    if (peer && peer->max_idle_timeout > 0)
+      interval = std::min(interval, peer->max_idle_timeout / 2);
+    // Later than the client, which answers for its NAT: one of the two is enough.
+    return session.is_server() ? interval / 4 * 5 : interval;
+  }
+
   static int handshake_completed(ngtcp2_conn* connection, void* user) {
     auto& session = self(user);
     if (!session.tls_.peer_key()) return NGTCP2_ERR_CALLBACK_FAILURE;
-    const auto& config = session.port_.shared().config;
-    ngtcp2_conn_set_keep_alive_timeout(connection,
-                                       std::uint64_t(config.keep_alive_interval.count()));
+    session.keep_alive_ = keep_alive_for(session, connection);
+    ngtcp2_conn_set_keep_alive_timeout(connection, session.keep_alive_);
     session.port_.shared().metrics.handshakes.add();
     session.is_established_ = true;
     session.is_confirmed_ = session.is_server();  // A server has judged the client by now.
+    if (session.is_server()) session.give_address_token();
     session.established_.notify();
     return 0;
   }
@@ -80,17 +97,22 @@ struct Callbacks {
     return 0;
   }
 
+  static int more_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user, void* state) {
+    if (state) self(user).unblock(*stream(state));
+    return 0;
+  }
+
   static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, void* user,
                           void* state) {
     if (state) self(user).on_stream_closed(*stream(state));
     return 0;
   }
 
-  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t, void*,
+  static int stream_reset(ngtcp2_conn*, std::int64_t, std::uint64_t, std::uint64_t code, void*,
                           void* state) {
     auto& ended = *stream(state);
     // If we asked for it, our own side goes on. Otherwise the peer has dropped the whole stream.
-    if (ended.user && !ended.is_read_shut) ended.user->on_peer_reset();
+    if (ended.user && !ended.is_read_shut) ended.user->on_peer_reset(code);
     return 0;
   }
 
@@ -117,18 +139,43 @@ struct Callbacks {
     return 0;
   }
 
-  static int path_validated(ngtcp2_conn*, std::uint32_t, const ngtcp2_path*, const ngtcp2_path*,
-                            ngtcp2_path_validation_result result, void* user) {
-    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
-      self(user).port_.shared().metrics.paths_validated.add();
+  static int path_validated(ngtcp2_conn*, std::uint32_t flags, const ngtcp2_path*,
+                            const ngtcp2_path*, ngtcp2_path_validation_result result, void* user) {
+    if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) return 0;
+    self(user).port_.shared().metrics.paths_validated.add();
+    if ((flags & NGTCP2_PATH_VALIDATION_FLAG_NEW_TOKEN) != 0) self(user).give_address_token();
+    return 0;
+  }
+
+  static int new_token(ngtcp2_conn*, const std::uint8_t* token, std::size_t size, void* user) {
+    auto& session = self(user);
+    session.port_.shared().address_tokens.keep(session.remote(), session.peer_key().peer_id(),
+                                               {token, size});
+    return 0;
+  }
+
+  /// The session whose packet is being read: the library does not tell decrypt() whose it is.
+  static thread_local Session* reading;
+
+  /// The library has no callback for STOP_SENDING, so it is looked for here.
+  static int decrypt(std::uint8_t* out, const ngtcp2_crypto_aead* aead,
+                     const ngtcp2_crypto_aead_ctx* context, const std::uint8_t* bytes,
+                     std::size_t size, const std::uint8_t* nonce, std::size_t nonce_size,
+                     const std::uint8_t* associated, std::size_t associated_size) {
+    const int result = ngtcp2_crypto_decrypt_cb(out, aead, context, bytes, size, nonce, nonce_size,
+                                                associated, associated_size);
+    if (result != 0 || !reading) return result;
+    BytesView payload(out, size - aead->max_overhead);
+    while (const auto found = next_stop_sending(payload))
+      reading->on_stop_sending(found->stream, found->code);
     return 0;
   }
 
   static ngtcp2_callbacks common() {
     ngtcp2_callbacks all{};
-    all.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+    all.recv_crypto_data = crypto_data;
     all.encrypt = ngtcp2_crypto_encrypt_cb;
-    all.decrypt = ngtcp2_crypto_decrypt_cb;
+    all.decrypt = decrypt;
     all.hp_mask = ngtcp2_crypto_hp_mask_cb;
     all.update_key = ngtcp2_crypto_update_key_cb;
     all.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
@@ -143,6 +190,7 @@ struct Callbacks {
     all.stream_open = stream_open;
     all.recv_stream_data = stream_data;
     all.acked_stream_data_offset = stream_acknowledged;
+    all.extend_max_stream_data = more_stream_data;
     all.stream_close = stream_close;
     all.stream_reset = stream_reset;
     all.dcid_status = connection_id_status;
@@ -155,6 +203,7 @@ struct Callbacks {
     auto all = common();
     all.client_initial = ngtcp2_crypto_client_initial_cb;
     all.recv_retry = ngtcp2_crypto_recv_retry_cb;
+    all.recv_new_token = new_token;
     return all;
   }
   static ngtcp2_callbacks server() {
@@ -163,6 +212,16 @@ struct Callbacks {
     return all;
   }
 };
+
+thread_local Session* Callbacks::reading = nullptr;
+
+Reading::Reading(Session& session) {
+  Callbacks::reading = &session;
+}
+
+Reading::~Reading() {
+  Callbacks::reading = nullptr;
+}
 
 const ngtcp2_callbacks& client_callbacks() {
   static const auto callbacks = Callbacks::client();

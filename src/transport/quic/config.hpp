@@ -12,8 +12,9 @@
 namespace pyrsia::transport::quic {
 
 struct Config {
-  Duration idle_timeout = std::chrono::seconds(30);  ///< Peers with 10 s are met by keep-alives.
-  Duration keep_alive_interval = std::chrono::seconds(5);
+  Duration idle_timeout = std::chrono::seconds(30);
+  /// As go: NATs keep a mapping for 30 s. Half the idle timeout of a peer that has a shorter one.
+  Duration keep_alive_interval = std::chrono::seconds(15);
   Duration handshake_timeout = std::chrono::seconds(10);
   std::uint64_t max_inbound_streams = 256;                     ///< At once; RFC 9000, 4.6.
   std::size_t max_outbound_streams = 500;                      ///< At once; peers allow 256 or so.
@@ -42,6 +43,7 @@ struct Metrics {
   Counter handshakes;            ///< Completed, of both sides.
   Counter handshakes_failed;     ///< The same, of those that began.
   Counter retries;               ///< Sent.
+  Counter known_addresses;       ///< Proved by a token of an earlier connection, no Retry needed.
   Counter refused;               ///< Too many half-open or unaccepted.
   Counter resets;                ///< Stateless, sent.
   Counter version_negotiations;  ///< Sent.
@@ -52,6 +54,7 @@ struct Metrics {
   Counter peer_errors;  ///< Connections that ended because of what the peer sent.
   Counter idle_timeouts;
   Counter paths_validated;  ///< Peers that moved.
+  Counter migrations;       ///< Connections that we took to another address of ours.
 };
 
 /// Keys that the host key yields, so that they outlive the process: a peer learns from a reset that

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <set>
 
 namespace pyrsia::transport::quic {
 namespace {
@@ -64,15 +63,23 @@ Task<> Port::serve() {
 void Port::close() {
   if (std::exchange(is_closed_, true)) return;
   is_listening_ = false;
-  std::set<Session*> sessions;
-  for (const auto& [id, session] : sessions_by_id_) sessions.insert(session);
-  for (auto* session : sessions) session->on_port_closed();
+  for (auto* session : sessions()) session->on_port_closed();
   std::exchange(ready_, {}).clear();
   closed_by_id_.clear();
   closed_.clear();
   socket_->close();
   accepted_.notify();
   work_.notify();
+}
+
+std::set<Session*> Port::sessions() const {
+  std::set<Session*> all;
+  for (const auto& [id, session] : sessions_by_id_) all.insert(session);
+  return all;
+}
+
+void Port::on_network_change(std::span<const InterfaceAddress> interfaces) {
+  for (auto* session : sessions()) session->on_network_change(interfaces);
 }
 
 void Port::stop_listening() {
@@ -292,14 +299,17 @@ bool Port::admits(const ReceivedDatagram& datagram, Opening& opening) {
       return false;
     }
     opening.original_id = *original;
-    opening.is_validated = true;
+    opening.proof = Proof::retry_token;
+  } else if (has_address_token(shared_.env, shared_.secrets, header, datagram.from)) {
+    shared_.metrics.known_addresses.add();
+    opening.proof = Proof::address_token;
   }
   if (half_open_.size() >= shared_.config.max_half_open) {
     shared_.metrics.refused.add();
     answer(datagram, make_refusal(header, kConnectionRefused, made));
     return false;
   }
-  if (!opening.is_validated && must_prove(datagram.from.ip)) {
+  if (opening.proof == Proof::none && must_prove(datagram.from.ip)) {
     shared_.metrics.retries.add();
     const auto new_id = random_id(kConnectionIdBytes);
     answer(datagram, make_retry(shared_.env, shared_.secrets, header, datagram.from, new_id, made));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/task_group.hpp"
+#include "transport/quic/address_tokens.hpp"
 #include "transport/quic/config.hpp"
 #include "transport/quic/datagram_sink.hpp"
 #include "transport/quic/session.hpp"
@@ -11,6 +12,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -33,6 +35,7 @@ struct Shared {
   const Secrets secrets;
   const Logger log;
   Metrics metrics;
+  AddressTokens address_tokens;
   UdpMetrics closed_ports;  ///< What sockets did that are no more.
   DatagramSink* other_sink = nullptr;
 };
@@ -50,6 +53,8 @@ class Port {
   /// Ends everything.
   void close();
   bool is_closed() const { return is_closed_; }
+  /// Told when the addresses of this machine may have changed.
+  void on_network_change(std::span<const InterfaceAddress> interfaces);
   bool has_sessions() const { return session_count_ > 0; }
 
   /// Accepts connections from now on, until stop_listening().
@@ -102,6 +107,7 @@ class Port {
     std::vector<ConnectionId> ids;
   };
 
+  std::set<Session*> sessions() const;
   Task<> receive_all();
   Task<> write_all();
   void dispatch(const ReceivedDatagram& datagram);

@@ -38,7 +38,7 @@ TEST(QuicRobustness, APeerThatStartedAnewResetsTheOldConnection) {
   peers.host_b.restart();
   Transport again(peers.host_b, test_key(2), Config());
   auto listener = again.listen(address("/ip4/0.0.0.0/udp/4001/quic-v1")).value();
-  peers.world.run_for(6s);
+  peers.world.run_for(16s);
   EXPECT_FALSE(peers.end_a->is_serving()) << "the reset was not understood";
   EXPECT_EQ(peers.end_a->reason(), Errc::reset);
   EXPECT_GE(again.metrics().resets.value(), 1U);
@@ -223,6 +223,46 @@ TEST(QuicRobustness, UnderLoadAPeerProvesItsAddressWithOneMoreRoundTrip) {
   EXPECT_EQ(peers.b.metrics().retries.value(), 1U);
 }
 
+TEST(QuicRobustness, UnderLoadAPeerThatIsKnownNeedsNoRetry) {
+  Config config;
+  config.retry_above_half_open = 0;
+  Peers peers(1, config);
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(1s);
+  const auto begin = peers.world.now();
+  auto [again, accepted] = peers.world.run(peers.dial_b(), accept_one(*peers.listener));
+  ASSERT_TRUE(again && accepted);
+  EXPECT_EQ(peers.world.now() - begin, Duration(150ms));  // The server's half of the handshake.
+  EXPECT_EQ(peers.b.metrics().retries.value(), 1U);
+  EXPECT_EQ(peers.b.metrics().known_addresses.value(), 1U);
+}
+
+TEST(QuicRobustness, ATokenOfAnotherAddressOrAnotherDayProvesNothing) {
+  Config config;
+  config.retry_above_half_open = 0;
+  Peers peers(1, config);
+  const Secrets secrets(test_key(2));
+  const auto is_known = [&](const std::string& ip, BytesView token) {
+    ngtcp2_pkt_hd header{};
+    header.token = token.data();
+    header.tokenlen = token.size();
+    return has_address_token(peers.host_b, secrets, header, sim::at(ip, 5));
+  };
+  AddressToken made;
+  const auto token = make_address_token(peers.host_b, secrets, sim::at("1.2.3.4", 99), made);
+  EXPECT_TRUE(is_known("1.2.3.4", token));
+  EXPECT_FALSE(is_known("1.2.3.5", token));
+  EXPECT_FALSE(is_known("1.2.3.4", {}));
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    auto bent = Bytes(token.begin(), token.end());
+    bent[i] ^= 1;
+    EXPECT_FALSE(is_known("1.2.3.4", bent)) << i;
+    EXPECT_FALSE(is_known("1.2.3.4", token.first(i))) << i;
+  }
+  peers.host_b.set_wall_offset(std::chrono::hours(25));
+  EXPECT_FALSE(is_known("1.2.3.4", token));
+}
+
 TEST(QuicRobustness, TooManyHalfOpenAreRefusedAtOnce) {
   Config config;
   config.max_half_open = 0;
@@ -358,6 +398,46 @@ TEST(QuicRobustness, AHostThatMovesToAnotherNetworkKeepsItsConnection) {
   EXPECT_TRUE(peers.end_a->is_serving());
   EXPECT_TRUE(peers.end_b->is_serving());
   EXPECT_GE(peers.b.metrics().paths_validated.value(), 1U);
+}
+
+TEST(QuicRobustness, ANewAddressOfOursIsShownToTheServerAtOnce) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(1s);
+  peers.host_a.set_addresses({"4.4.4.4"});
+  peers.world.run_for(160ms);  // There and back, and there again.
+  EXPECT_EQ(peers.a.metrics().migrations.value(), 1U);
+  EXPECT_EQ(peers.b.metrics().paths_validated.value(), 1U);
+  peers.world.run_for(10min);
+  EXPECT_TRUE(peers.end_a->is_serving());
+  EXPECT_TRUE(peers.end_b->is_serving());
+}
+
+TEST(QuicRobustness, AnAddressThatComesLaterThanTheOldOneGoesIsUsedThen) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(1s);
+  peers.host_a.set_addresses({});
+  peers.world.run_for(10s);
+  EXPECT_EQ(peers.a.metrics().migrations.value(), 0U);
+  peers.host_a.set_addresses({"4.4.4.4"});
+  peers.world.run_for(160ms);
+  EXPECT_EQ(peers.b.metrics().paths_validated.value(), 1U);
+  peers.world.run_for(1min);
+  EXPECT_TRUE(peers.end_a->is_serving());
+}
+
+TEST(QuicRobustness, ARouteThatChangesIsTriedAtOnceToo) {
+  Peers peers;
+  Home home(peers, "7.0.0.1");
+  ASSERT_NO_FATAL_FAILURE(home.connect());
+  peers.world.run_for(1s);
+  // The router has another mapping for us, and the address of the host stays.
+  home.nat->table().forget();
+  home.host->announce_network_change();
+  peers.world.run_for(260ms);
+  EXPECT_EQ(peers.b.metrics().paths_validated.value(), 1U);
+  EXPECT_TRUE(home.end->is_serving());
 }
 
 /// One echoed question, whatever breaks on the way.

@@ -16,6 +16,8 @@ constexpr std::array<std::uint16_t, 3> kMtuProbes = {1280 - 48, 1420 - 48, 1452}
 constexpr std::uint64_t kMaxConnectionIds = 4;
 /// Acknowledge at once after so many packets; lost ones are told of at once anyway.
 constexpr std::size_t kAckThreshold = 4;
+/// Our limit: packets may fail by the thousand.
+constexpr Duration kLookAgainAfter = std::chrono::seconds(1);
 
 std::uint64_t nanoseconds(Duration duration) {
   return static_cast<std::uint64_t>(duration.count());
@@ -41,9 +43,8 @@ Session::~Session() {
 
 std::unique_ptr<Session> Session::dial(Port& port, const pyrsia::Endpoint& remote,
                                        PeerId expected) {
-  std::unique_ptr<Session> session(
-      new Session(port, Role::initiator, std::move(expected), remote.ip));
-  if (!session->start_as_client(remote)) return nullptr;
+  std::unique_ptr<Session> session(new Session(port, Role::initiator, expected, remote.ip));
+  if (!session->start_as_client(remote, expected)) return nullptr;
   session->want_write();
   return session;
 }
@@ -85,9 +86,16 @@ ngtcp2_transport_params Session::transport_params() const {
   return out;
 }
 
-bool Session::start_as_client(const pyrsia::Endpoint& remote) {
+bool Session::start_as_client(const pyrsia::Endpoint& remote, const PeerId& expected) {
+  local_ip_ = port_.local().ip;
   const Path path(port_.local(), remote);
-  const auto set = settings();
+  auto set = settings();
+  const auto token = port_.shared().address_tokens.take(remote, expected);
+  if (!token.empty()) {
+    set.token = token.data();
+    set.tokenlen = token.size();
+    set.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+  }
   const auto params = transport_params();
   const auto own = port_.random_id(kConnectionIdBytes);
   // RFC 9000, 7.2: at least 8 bytes that nobody can guess.
@@ -106,16 +114,17 @@ bool Session::start_as_server(const ReceivedDatagram& first, const Opening& open
   const pyrsia::Endpoint local{first.to, port_.local().port};
   const Path path(local, first.from);
   auto set = settings();
-  if (opening.is_validated) {
+  const bool is_retried = opening.proof == Proof::retry_token;
+  if (opening.proof != Proof::none) {
     set.token = header.token;
     set.tokenlen = header.tokenlen;
-    set.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+    set.token_type = is_retried ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
   }
   auto params = transport_params();
   params.original_dcid = opening.original_id;
   params.original_dcid_present = 1;
-  params.retry_scid_present = opening.is_validated ? 1 : 0;
-  if (opening.is_validated) params.retry_scid = header.dcid;
+  params.retry_scid_present = is_retried ? 1 : 0;
+  if (is_retried) params.retry_scid = header.dcid;
   const auto own = port_.random_id(kConnectionIdBytes);
   const auto& key = port_.shared().secrets.reset;
   params.stateless_reset_token_present =
@@ -220,22 +229,18 @@ std::optional<Duration> Session::round_trip() const {
 
 void Session::receive(const ReceivedDatagram& datagram) {
   if (end_) return;
-  // A client knows its own address only as far as it has bound it.
-  const auto bound = port_.local();
-  const pyrsia::Endpoint local{is_server() ? datagram.to : bound.ip, bound.port};
+  const pyrsia::Endpoint local{is_server() ? datagram.to : local_ip_, port_.local().port};
   const Path path(local, datagram.from);
   ngtcp2_pkt_info info{};
   info.ecn = datagram.ecn;
   seen_at_ = datagram.to;
-  has_received_ = true;
+  const Reading reading(*this);
   const int result =
       ngtcp2_conn_read_pkt(connection_.get(), path.get(), &info, datagram.bytes.data(),
                            datagram.bytes.size(), timestamp());
-  if (result != 0) {
-    on_library_error(result);
-  } else {
-    want_write();
-  }
+  if (result != 0) return on_library_error(result);
+  if (is_confirmed_ && !tls_.is_released()) tls_.release();
+  want_write();
 }
 
 void Session::deliver() {
@@ -265,6 +270,53 @@ void Session::arm() {
   if (armed_until_ <= at) return;
   armed_until_ = at;
   port_.shared().env.timers().arm(*this, at);
+}
+
+void Session::on_network_change(std::span<const InterfaceAddress> interfaces) {
+  if (end_ || is_server() || !is_confirmed_) return;
+  const auto is_ours = [&](const IpAddress& ip) {
+    return std::ranges::any_of(interfaces, [&](const auto& each) { return each.ip == ip; });
+  };
+  const auto& bound = port_.local().ip;
+  // A socket that is bound to one address cannot leave it.
+  if (!bound.is_unspecified() || is_ours(seen_at_)) {
+    is_probe_wanted_ = true;
+    return want_write();
+  }
+  const auto is_next = [&](const InterfaceAddress& each) {
+    return each.ip.is_v6() == bound.is_v6() && !each.ip.is_loopback() &&
+           !SocketAddress({each.ip, 0}).is_link_local_v6() && each.ip != local_ip_;
+  };
+  const auto found = std::ranges::find_if(interfaces, is_next);
+  if (found != interfaces.end()) migrate(found->ip);
+}
+
+void Session::migrate(const IpAddress& to) {
+  const Path path({to, port_.local().port}, remote());
+  if (ngtcp2_conn_initiate_immediate_migration(connection_.get(), path.get(), timestamp()) == 0) {
+    local_ip_ = to;
+    seen_at_ = to;
+    port_.shared().metrics.migrations.add();
+  } else {
+    // The peer forbids it, or has given us no id for it: a NAT may do the same at any time.
+    is_probe_wanted_ = true;
+  }
+  want_write();
+}
+
+void Session::on_send_error() {
+  const auto now = port_.shared().env.now();
+  if (looked_at_ != TimePoint::min() && now - looked_at_ < kLookAgainAfter) return;
+  looked_at_ = now;
+  on_network_change(port_.shared().env.interface_addresses());
+}
+
+void Session::give_address_token() {
+  AddressToken made;
+  auto& shared = port_.shared();
+  const auto token = make_address_token(shared.env, shared.secrets, remote(), made);
+  // Without one the client has to prove its address again, no more.
+  if (!token.empty()) ngtcp2_conn_submit_new_token(connection_.get(), token.data(), token.size());
 }
 
 void Session::on_port_closed() {

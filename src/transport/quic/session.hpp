@@ -32,11 +32,14 @@ struct Waiter : SessionHook {
 };
 using WaiterList = boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<false>>;
 
+/// What shows that a client has the address that its packets come from.
+enum class Proof { none, retry_token, address_token };
+
 /// How an incoming connection begins.
 struct Opening {
   ngtcp2_pkt_hd header{};
-  ngtcp2_cid original_id{};   ///< Of the first packet before any Retry.
-  bool is_validated = false;  ///< It brought the token of our Retry.
+  ngtcp2_cid original_id{};  ///< Of the first packet before any Retry.
+  Proof proof = Proof::none;
 };
 
 /// One QUIC connection, and the muxer of its streams: the library's state machine, its timer, and
@@ -72,6 +75,9 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   /// Sends what can be sent. True: there is more, at once.
   bool flush();
   void on_port_closed();
+  /// The addresses of this machine may have changed. A client whose own is gone goes on from
+  /// another; else it lets the server see at once where it is.
+  void on_network_change(std::span<const InterfaceAddress> interfaces);
   bool is_server() const { return role_ == Role::responder; }
   bool is_established() const { return is_established_; }
   bool has_ended() const { return bool(end_); }
@@ -105,7 +111,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   Session(Port& port, Role role, std::optional<PeerId> expected, const IpAddress& ip);
   ngtcp2_settings settings() const;
   ngtcp2_transport_params transport_params() const;
-  bool start_as_client(const pyrsia::Endpoint& remote);
+  bool start_as_client(const pyrsia::Endpoint& remote, const PeerId& expected);
   bool start_as_server(const ReceivedDatagram& first, const Opening& opening);
   void started(ngtcp2_conn* connection);
 
@@ -114,6 +120,12 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   void want_write();
   ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
                             std::uint64_t now);
+  void migrate(const IpAddress& to);
+  void on_send_error();
+  void give_address_token();
+  void on_stop_sending(std::int64_t stream, std::uint64_t code);
+  void stop_writing(StreamState& state, std::optional<std::uint64_t> code);
+  void unblock(StreamState& state);
   bool is_to_be_paced() const;
   std::uint64_t timestamp() const;
   StreamState* next_writer();
@@ -143,17 +155,20 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   WriterQueue blocked_;  ///< Those whose window is shut.
   std::vector<std::unique_ptr<QuicStream>> new_streams_;
   mux::StreamSink* sink_ = nullptr;
+  std::uint64_t keep_alive_ = 0;      ///< Nanoseconds.
   std::size_t buffered_bytes_ = 0;    ///< Sent or to be sent, not acknowledged.
   std::size_t unreported_bytes_ = 0;  ///< Consumed since packets were written last.
   std::size_t outbound_count_ = 0;
   bool is_established_ = false;
   bool is_confirmed_ = false;
-  bool is_reset_ = false;      ///< By a peer that has lost its state.
-  bool has_received_ = false;  ///< Since the last flush().
-  bool is_starved_ = false;    ///< A writer waits for buffered_bytes_ to sink.
+  bool is_reset_ = false;         ///< By a peer that has lost its state.
+  bool is_probe_wanted_ = false;  ///< The peer shall hear of us at once.
+  bool is_starved_ = false;       ///< A writer waits for buffered_bytes_ to sink.
   Error end_;
   TimePoint armed_until_ = TimePoint::max();
-  IpAddress seen_at_;  ///< The address of ours that the peer sent to.
+  IpAddress seen_at_;   ///< The address of ours that the peer sent to.
+  IpAddress local_ip_;  ///< A client's own as the library has it: a name for the path, no more.
+  TimePoint looked_at_ = TimePoint::min();  ///< At our addresses, after a failed send.
   std::vector<ConnectionId> ids_;
   std::vector<ResetToken> reset_tokens_;
   WaiterList openers_;

@@ -93,8 +93,9 @@ bool Session::flush() {
       std::clamp(ngtcp2_conn_get_send_quantum(connection), largest, kMaxDatagramBytes - largest);
   Train train(port_, is_server() && port_.local().ip.is_unspecified());
   unreported_bytes_ = 0;
-  // The peer may have opened windows, or asked for the end of a stream.
-  if (std::exchange(has_received_, false)) writers_.splice(writers_.end(), blocked_);
+  // A keep-alive that is due by now.
+  const bool is_probe = std::exchange(is_probe_wanted_, false);
+  if (is_probe) ngtcp2_conn_set_keep_alive_timeout(connection, 1);
   bool is_full = false;
   while (!train.is_stopped()) {
     ngtcp2_path_storage path;
@@ -112,11 +113,13 @@ bool Session::flush() {
     if (is_full) break;
   }
   train.send();
+  if (is_probe) ngtcp2_conn_set_keep_alive_timeout(connection, keep_alive_);
   if (train.total() > 0 && is_to_be_paced()) ngtcp2_conn_update_pkt_tx_time(connection, now);
   if (train.error() && !is_established_ && !is_server()) {
     end(train.error());
     return false;
   }
+  if (train.error()) on_send_error();
   arm();
   return (is_full && ngtcp2_conn_get_expiry(connection) <= now) || !port_.may_send();
 }
@@ -163,15 +166,27 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
         blocked_.push_back(*state);
         continue;
       case NGTCP2_ERR_STREAM_SHUT_WR:
-      case NGTCP2_ERR_STREAM_NOT_FOUND:
-        // That the peer asked us to stop is told only here.
-        state->is_write_shut = true;
-        state->unlink();
-        if (state->user) state->user->on_stop_sending();
-        continue;
+      case NGTCP2_ERR_STREAM_NOT_FOUND: stop_writing(*state, std::nullopt); continue;
       default: return size;
     }
   }
+}
+
+void Session::on_stop_sending(std::int64_t stream, std::uint64_t code) {
+  const auto found = streams_.find(stream);
+  if (found != streams_.end()) stop_writing(*found->second, code);
+}
+
+void Session::stop_writing(StreamState& state, std::optional<std::uint64_t> code) {
+  state.is_write_shut = true;
+  state.unlink();
+  if (state.user) state.user->on_stop_sending(code);
+}
+
+void Session::unblock(StreamState& state) {
+  if (!state.has_unsent()) return;
+  state.unlink();
+  writers_.push_back(state);
 }
 
 StreamState* Session::next_writer() {

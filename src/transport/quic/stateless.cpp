@@ -11,10 +11,17 @@ namespace {
 
 /// Ten seconds are enough for two round trips.
 constexpr ngtcp2_duration kTokenLifetime = 10 * NGTCP2_SECONDS;
+/// Our limit: a NAT may give the address to somebody else.
+constexpr ngtcp2_duration kAddressTokenLifetime = 24 * 3600 * NGTCP2_SECONDS;
 constexpr std::size_t kMaxResetBytes = 43;
 
 BytesView packet_of(const StatelessPacket& out, ngtcp2_ssize size) {
   return BytesView(out).first(size > 0 ? static_cast<std::size_t>(size) : 0);
+}
+
+/// Of a clock that goes on when the machine starts anew: those tokens outlive us.
+std::uint64_t wall_timestamp(const Env& env) {
+  return static_cast<std::uint64_t>(Duration(env.wall_now().time_since_epoch()).count());
 }
 
 }  // namespace
@@ -83,6 +90,24 @@ std::optional<ngtcp2_cid> read_retry_token(Env& env, const Secrets& secrets,
       timestamp_of(env.now()));
   if (result != 0) return std::nullopt;
   return original;
+}
+
+BytesView make_address_token(const Env& env, const Secrets& secrets, const pyrsia::Endpoint& client,
+                             AddressToken& out) {
+  const SocketAddress address(client);
+  const auto size =
+      ngtcp2_crypto_generate_regular_token(out.data(), secrets.token.data(), secrets.token.size(),
+                                           address.data(), address.size(), wall_timestamp(env));
+  return BytesView(out).first(size > 0 ? static_cast<std::size_t>(size) : 0);
+}
+
+bool has_address_token(const Env& env, const Secrets& secrets, const ngtcp2_pkt_hd& header,
+                       const pyrsia::Endpoint& client) {
+  if (header.tokenlen == 0 || header.token[0] != NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR) return false;
+  const SocketAddress address(client);
+  return ngtcp2_crypto_verify_regular_token(header.token, header.tokenlen, secrets.token.data(),
+                                            secrets.token.size(), address.data(), address.size(),
+                                            kAddressTokenLifetime, wall_timestamp(env)) == 0;
 }
 
 bool StatelessLimit::allows(TimePoint now, std::size_t per_second) {

@@ -7,6 +7,7 @@
 #include "transport/quic/config.hpp"
 
 #include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
 
 #include <array>
 #include <optional>
@@ -41,6 +42,15 @@ std::optional<ngtcp2_cid> read_retry_token(Env& env, const Secrets& secrets,
                                            const ngtcp2_pkt_hd& header,
                                            const pyrsia::Endpoint& client);
 bool is_retry_token(const ngtcp2_pkt_hd& header);
+
+using AddressToken = std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN>;
+
+/// By which we know the IP of `client` again in another connection. Spec: RFC 9000, 8.1.3.
+BytesView make_address_token(const Env& env, const Secrets& secrets, const pyrsia::Endpoint& client,
+                             AddressToken& out);
+/// True if `header` brings such a token that we made for the IP of `client`, not long ago.
+bool has_address_token(const Env& env, const Secrets& secrets, const ngtcp2_pkt_hd& header,
+                       const pyrsia::Endpoint& client);
 
 /// So many answers a second.
 class StatelessLimit {

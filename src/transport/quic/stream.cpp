@@ -150,15 +150,19 @@ void QuicStream::on_finished() {
   readable_.notify();
 }
 
-void QuicStream::on_peer_reset() {
+void QuicStream::on_peer_reset(std::uint64_t code) {
+  if (!reset_code_) reset_code_ = code;
   // What came before may be all that the reader needs.
   if (!is_finished_ && !read_failure_) read_failure_ = Errc::reset;
-  if (!write_failure_) write_failure_ = Errc::reset;
+  // Whoever resets a stream mostly asks us to stop, too: together that is more than an orderly end.
+  if (!write_failure_ || is_stopped_) write_failure_ = Errc::reset;
+  is_stopped_ = false;
   readable_.notify();
   writable_.notify();
 }
 
-void QuicStream::on_stop_sending() {
+void QuicStream::on_stop_sending(std::optional<std::uint64_t> code) {
+  if (!stop_code_) stop_code_ = code;
   // go's Close() asks for it when it has read what it wanted: no failure of anybody.
   if (!write_failure_) {
     write_failure_ = Errc::closed;
@@ -170,7 +174,7 @@ void QuicStream::on_stop_sending() {
 void QuicStream::on_state_gone() {
   state_ = nullptr;
   // Our side has ended. If it was not us, the peer had asked for it.
-  if (!is_write_closed_) on_stop_sending();
+  if (!is_write_closed_) on_stop_sending(std::nullopt);
   if (!is_finished_ && !read_failure_) read_failure_ = Errc::reset;
   readable_.notify();
   writable_.notify();

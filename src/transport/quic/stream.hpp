@@ -9,6 +9,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include <cstdint>
+#include <optional>
 
 namespace pyrsia::transport::quic {
 
@@ -53,15 +54,17 @@ class QuicStream final : public Stream {
   Task<> close_write() override;
   using Stream::reset;
   void reset(ResetCode code) noexcept override;
+  std::optional<std::uint64_t> peer_reset_code() const override { return reset_code_; }
+  std::optional<std::uint64_t> peer_stop_code() const override { return stop_code_; }
 
   bool is_inbound() const { return is_inbound_; }
 
   // What happens, told by the session.
   void on_data(BytesView bytes);
   void on_finished();
-  void on_peer_reset();
-  /// The peer wants no more of our bytes.
-  void on_stop_sending();
+  void on_peer_reset(std::uint64_t code);
+  /// The peer wants no more of our bytes. `code`: nothing if it did not get to say why.
+  void on_stop_sending(std::optional<std::uint64_t> code);
   /// QUIC has done with the stream; what was received may still be read.
   void on_state_gone();
   void on_sent() {
@@ -86,6 +89,8 @@ class QuicStream final : public Stream {
   bool is_writing_ = false;
   Error read_failure_;
   Error write_failure_;
+  std::optional<std::uint64_t> reset_code_;
+  std::optional<std::uint64_t> stop_code_;
   mux::yamux::ChunkQueue chunks_;
 
   std::span<std::uint8_t> read_out_;  ///< Of the pending read: filled without a detour.

@@ -73,6 +73,28 @@ TEST_F(QuicStreams, AResetEndsBothHalves) {
   EXPECT_EQ(peers.end_b->connection.muxer->stream_count(), 0U);
 }
 
+TEST_F(QuicStreams, TheNumberOfAResetArrives) {
+  EXPECT_FALSE(at_b->peer_reset_code() || at_b->peer_stop_code());
+  at_a->reset(ResetCode::rate_limited);
+  world.run_for(1s);
+  EXPECT_EQ(read(*at_b), error_of(Errc::reset));
+  EXPECT_EQ(at_b->peer_reset_code(), std::uint64_t(ResetCode::rate_limited));
+  EXPECT_EQ(at_b->peer_stop_code(), std::uint64_t(ResetCode::rate_limited));
+}
+
+TEST_F(QuicStreams, ANumberThatAsksUsToStopArrivesWhileTheOtherHalfGoesOn) {
+  // Destroyed after close_write(), with nothing read: stop sending, with the number 0.
+  EXPECT_TRUE(write(*at_a, "all"));
+  EXPECT_TRUE(finish(*at_a));
+  at_a.reset();
+  world.run_for(1s);
+  EXPECT_EQ(at_b->peer_stop_code(), 0U);
+  EXPECT_FALSE(at_b->peer_reset_code());
+  EXPECT_EQ(write(*at_b, "nobody?").error(), Errc::closed);
+  EXPECT_EQ(read(*at_b), "all");
+  EXPECT_EQ(read(*at_b), "");
+}
+
 TEST_F(QuicStreams, WhatWasReceivedBeforeAResetIsStillRead) {
   EXPECT_TRUE(write(*at_a, "news"));
   world.run_for(1s);

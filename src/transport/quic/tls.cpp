@@ -15,9 +15,10 @@ constexpr const char* kPriority =
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE";
 
-/// Not 0-RTT, not resumed: a resumed session would show no certificate.
-constexpr unsigned kFlags =
-    GNUTLS_NO_TICKETS | GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_END_OF_EARLY_DATA;
+/// Not 0-RTT, not resumed: a resumed session would show no certificate. One key share, as everybody
+/// has X25519: a second one would cost a key on another curve each time.
+constexpr unsigned kFlags = GNUTLS_NO_TICKETS | GNUTLS_NO_AUTO_SEND_TICKET |
+                            GNUTLS_NO_END_OF_EARLY_DATA | GNUTLS_KEY_SHARE_TOP;
 
 /// More certificates than one are refused anyway.
 constexpr unsigned kMaxCertificates = 4;
@@ -90,6 +91,11 @@ TlsSession::TlsSession(Env& env, const Credentials& credentials, Role role,
 void TlsSession::attach(ngtcp2_conn* connection) {
   connection_ = connection;
   ngtcp2_conn_set_tls_native_handle(connection, session_.get());
+}
+
+void TlsSession::release() {
+  ngtcp2_conn_set_tls_native_handle(connection_, nullptr);
+  session_.reset();
 }
 
 int TlsSession::verify(gnutls_session_t session) {

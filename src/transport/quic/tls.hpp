@@ -50,6 +50,10 @@ class TlsSession {
 
   /// Ties it to `connection`.
   void attach(ngtcp2_conn* connection);
+  /// After the handshake nothing but its keys is needed, and those the connection has: gives back
+  /// the rest. What the peer still says (tickets) is to be dropped.
+  void release();
+  bool is_released() const { return session_ == nullptr; }
   /// Who the peer is, once its certificate was accepted.
   const std::optional<PublicKey>& peer_key() const { return peer_key_; }
   /// Why its certificate was refused, if it was.

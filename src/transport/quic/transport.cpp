@@ -72,6 +72,7 @@ Transport::Transport(Env& env, const KeyPair& key, const Config& config, Logger 
 Transport::Transport(Env& env, const KeyPair& key, const Config& config, Credentials credentials,
                      Logger log)
     : shared_(std::make_unique<Shared>(env, key, config, std::move(credentials), log)),
+      watching_(env),
       tasks_(env) {}
 
 Transport::Transport(Env& env, const KeyPair& key, const Config& config)
@@ -137,10 +138,23 @@ Result<Port*> Transport::open_port(const pyrsia::Endpoint& local, bool is_for_on
   options.dont_fragment = true;
   options.receive_buffer_bytes = options.send_buffer_bytes = shared_->config.socket_buffer_bytes;
   PYRSIA_TRY(auto socket, shared_->env.udp_bind(local, options));
+  if (!std::exchange(is_watching_, true)) watching_.spawn(watch_network());
   auto& port =
       *ports_.emplace_back(std::make_unique<Port>(*shared_, std::move(socket), is_for_one_dial));
   tasks_.spawn(serve(port));
   return &port;
+}
+
+Task<> Transport::watch_network() {
+  auto watcher = shared_->env.watch_network();
+  // Without one a connection that moves is found at its next packet.
+  if (!watcher) co_return watcher.error();
+  for (;;) {
+    PYRSIA_CO_TRY(co_await (*watcher)->changed());
+    shared_->address_tokens.clear();
+    const auto interfaces = shared_->env.interface_addresses();
+    for (const auto& port : ports_) port->on_network_change(interfaces);
+  }
 }
 
 Task<> Transport::serve(Port& port) {
@@ -166,6 +180,8 @@ Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
 Task<> Transport::stop() {
   is_stopping_ = true;
   for (const auto& port : ports_) port->close();
+  watching_.cancel();
+  PYRSIA_CO_TRY(co_await watching_.join());
   co_return co_await tasks_.join();
 }
 

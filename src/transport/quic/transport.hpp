@@ -69,10 +69,13 @@ class Transport final : public transport::Transport {
   Result<Port*> open_port(const pyrsia::Endpoint& local, bool is_for_one_dial);
   Result<Port*> port_for(const pyrsia::Endpoint& remote, const DialOptions& options);
   Task<> serve(Port& port);
+  Task<> watch_network();
 
   std::unique_ptr<Shared> shared_;
   std::vector<std::unique_ptr<Port>> ports_;
   bool is_stopping_ = false;
+  bool is_watching_ = false;
+  TaskGroup watching_;
   TaskGroup tasks_;
 };
 
