@@ -99,6 +99,15 @@ TEST(DialPlan, AWebSocketBesidePlainTcpIsLeftOut) {
   EXPECT_EQ(all_starts(after), expected);
 }
 
+TEST(DialPlan, ASecureWebSocketIsOneLikeAnyOther) {
+  const auto named = address("/ip4/192.0.2.1/tcp/4001/tls/sni/a.example/ws");
+  const auto other = address("/ip4/192.0.2.3/tcp/443/tls/ws");
+  DialPlan plan{DialRules()};
+  for (const auto& each : {named, other, kFour}) plan.add(each, AddressClass::global, kStart);
+  const std::vector<Start> expected{{kFour, 0ms}, {other, 1000ms}};
+  EXPECT_EQ(all_starts(plan), expected);
+}
+
 TEST(DialPlan, WhileOneIsUpgradedTheOthersWaitForAStep) {
   DialPlan plan{DialRules()};
   plan.add(kSix, AddressClass::global, kStart);

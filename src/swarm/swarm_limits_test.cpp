@@ -1,3 +1,4 @@
+#include "crypto/test_web_authority.hpp"
 #include "runtime/timeout.hpp"
 #include "sim/host.hpp"
 #include "sim/network.hpp"
@@ -80,6 +81,25 @@ TEST_F(SwarmLimits, ASlowLorisIsDroppedAfterTheUpgradeTimeoutToo) {
   auto [lasted] = world.run(say(host, Bytes(100, 0x13), 1s));
   ASSERT_TRUE(lasted);
   EXPECT_LE(*lasted, 21s);
+}
+
+TEST_F(SwarmLimits, ATlsHandshakeThatGoesNowhereIsDroppedAfterTheUpgradeTimeoutToo) {
+  begin({});
+  const crypto::TestWebAuthority authority(host_b.wall_now());
+  const auto files = authority.issue({"IP:5.6.7.8", host_b.wall_now()});
+  b->tcp->set_certificate(crypto::make_web_server(files.chain, files.key, nullptr).value());
+  b->listen(std::string(kAddressOfB) + "/tls/ws");
+  auto& host = add_host("1.2.3.4");
+  Bytes hello{0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3};
+  hello.resize(205);
+  for (const std::size_t size : {1, 5, 100}) {
+    const auto begun = world.now();
+    auto [lasted] = world.run(say(host, Bytes(hello.begin(), hello.begin() + long(size)), 1s));
+    ASSERT_TRUE(lasted);
+    EXPECT_GE(world.now() - begun, Config().upgrade_timeout - 1ms);
+    EXPECT_LE(*lasted, Config().upgrade_timeout + 2s);
+  }
+  EXPECT_EQ(b->swarm.metrics().upgrades_failed.value(), 3U);
 }
 
 TEST_F(SwarmLimits, ManySilentPeersOfOneAddressLeaveRoomForOthers) {

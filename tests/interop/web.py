@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import os
 import shutil
 import subprocess
 import tempfile
@@ -32,4 +33,6 @@ def folder():
     for name in ("ca", "cert"):
         openssl("x509", "-in", f"{name}.pem", "-outform", "DER", "-out", f"{name}.der")
     openssl("pkcs8", "-topk8", "-nocrypt", "-in", "key.pem", "-outform", "DER", "-out", "key.der")
+    # The library of js uses Node's own WebSocket, which has no option for it.
+    os.environ["NODE_EXTRA_CA_CERTS"] = f"{made}/ca.pem"
     return made
