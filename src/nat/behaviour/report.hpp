@@ -24,12 +24,17 @@ enum class Position {
   carrier_nat,  ///< The provider shares one public address: 100.64.0.0/10.
 };
 
-/// What the router was asked about port mapping. Filled in by whoever can.
+/// What the router says about port mapping, and does.
 struct GatewayFacts {
+  std::optional<IpAddress> router;  ///< Of the default route.
+  std::string name;                 ///< What it calls itself; empty: nothing.
   std::optional<bool> has_pcp;
   std::optional<bool> has_nat_pmp;
   std::optional<bool> has_upnp;
-  std::optional<IpAddress> external_ip;  ///< Of the router, in its own words.
+  std::optional<IpAddress> external_ip;    ///< Of the router, in its own words.
+  std::optional<bool> is_mapped;           ///< It opens ports of ours to the world.
+  std::string mapping_why;                 ///< How it does, or why it does not. One line.
+  std::optional<IpAddress> second_router;  ///< Behind it another one answers.
 };
 
 /// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "nat/behaviour/gateway.hpp"
 #include "nat/behaviour/prober.hpp"
 #include "nat/behaviour/report.hpp"
 #include "runtime/env.hpp"
@@ -18,6 +19,11 @@ struct SurveyConfig {
   std::vector<Endpoint> servers;         ///< STUN servers of both families.
   std::vector<std::string> status_urls;  ///< Of boot servers: what answers there is known.
   bool measures_lifetime = false;        ///< Minutes instead of two seconds.
+  /// Ask the router, and have it open a port for a moment. Not where a node runs, who knows.
+  bool asks_gateway = true;
+  std::string advertised_nat64 = {};  ///< A prefix that is known from routers: nobody is asked.
+  GatewayConfig gateway = {};
+  AddressClassifier classifier = AddressClassifier();
   ProberConfig prober;
   Duration tcp_limit = std::chrono::milliseconds(600);  ///< Of each connection.
   /// Of portal check and NAT64: where no resolver answers, a probe takes this long.
@@ -41,6 +47,7 @@ class Survey {
   Task<> look_for_portal();
   Task<> look_for_nat64();
   Task<> look_over_v6();
+  Task<> ask_gateway();
   Task<> probe_transports();
   Task<> measure_lifetime(Endpoint server, IpAddress any);
   std::vector<Endpoint> servers_of(bool is_v6) const;
@@ -52,6 +59,7 @@ class Survey {
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<stun::Client> v6_;
   std::unique_ptr<LifetimeProbe> lifetime_;
+  std::unique_ptr<GatewayProbe> gateway_;
   TaskGroup tasks_;
 };
 
