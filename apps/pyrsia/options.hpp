@@ -65,6 +65,7 @@ struct Options {
   MapAction map_action = MapAction::list;
   portmap::Port map_port;  ///< map add, map remove
   bool is_trace = false;   ///< map --trace
+  bool hides_nat = false;  ///< Peers are not told how our NATs behave.
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };

@@ -54,6 +54,22 @@ std::vector<std::string> stun_server_names(const Options& options) {
   return names;
 }
 
+std::vector<Multiaddr> stun_server_addresses(const Options& options) {
+  std::vector<Multiaddr> out;
+  for (const auto& server : stun_server_names(options)) {
+    if (out.size() >= kMaxServers) break;
+    if (const auto endpoint = parse_endpoint(server, kStunPort)) {
+      out.push_back(Multiaddr::udp(*endpoint));
+      continue;
+    }
+    const auto named = split(server);
+    const auto address =
+        Multiaddr::parse("/dns/" + named.host + "/udp/" + std::to_string(named.port));
+    if (address) out.push_back(*address);
+  }
+  return out;
+}
+
 Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers,
                                       std::vector<std::string> status_urls) {
   nat::SurveyConfig config;

@@ -13,6 +13,9 @@ namespace pyrsia::app {
 /// else those of the peers that were given. As "HOST" or "HOST:PORT".
 std::vector<std::string> stun_server_names(const Options& options);
 
+/// The same as addresses, "/dns/HOST/udp/PORT"; what cannot be one is left out.
+std::vector<Multiaddr> stun_server_addresses(const Options& options);
+
 /// Resolves the names and fills in a survey. A name that cannot be resolved is left
 /// out. Errors: `Errc::cancelled`.
 Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers,

@@ -1,5 +1,7 @@
 #include "stun_options.hpp"
 
+#include "probe_servers.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -107,6 +109,14 @@ std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions
   return std::nullopt;
 }
 
+void share_stun(const Settings& settings, Options& options) {
+  auto& host = options.host.stun;
+  host.per_source_per_second = options.stun.per_source_per_second;
+  host.is_server = options.command == Command::boot ? !options.stun.listen.empty()
+                                                    : settings.is_on("serve_stun");
+  if (options.command == Command::node) host.servers = stun_server_addresses(options);
+}
+
 std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe) {
   probe.is_alone = settings.is_on("alone");
   probe.is_brief = settings.is_on("brief");
@@ -122,8 +132,8 @@ std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptio
   if (settings.command == Command::pair && probe.remote.empty())
     return Complaint{
         ExitCode::usage,
-        "probe pair: whose path? Give what `pyrsia probe --json` said there, as a file "
-        "or as the URL http://HOST:PORT/probe"};
+        "probe pair: whose path? Give a peer id, an address that ends in /p2p/<id>, "
+        "http://HOST:PORT/probe, or a file with what `pyrsia probe --json` said there"};
   return std::nullopt;
 }
 
