@@ -33,6 +33,11 @@ bootstrap::DirectoryConfig directory_config(const Options& options) {
   return config;
 }
 
+stun::ServerConfig secured(stun::ServerConfig config, StunTls& tls) {
+  config.secure = tls.as_server();
+  return config;
+}
+
 http::Response json_response(const boost::json::value& value) {
   http::Response response;
   response.content_type = "application/json";
@@ -77,7 +82,8 @@ Node::Node(Env& env, const Options& options, Host& host, const KeyPair& key,
                  directory_metrics_),
       status_service_(directory_, *this, [this] { return values(); }),
       feed_(env),
-      stun_(env, stun_config(options.stun, key), Logger("stun", log_)),
+      stun_tls_(env, options.host.web_tls, Logger("tls", log_)),
+      stun_(env, secured(stun_config(options.stun, key), stun_tls_), Logger("stun", log_)),
       probe_(env, options,
              {.verdict = [&host] { return host.nat(); },
               .port_mapping = [&host] { return host.port_mapping(); },
@@ -104,6 +110,13 @@ Task<> Node::start() {
   tasks_.spawn(spin());
   terminal_.status("starting", true);
   if (!start_http()) co_return Errc::unavailable;
+  if (!options_.stun.tls_listen.empty()) {
+    std::string why;
+    const auto loaded = co_await stun_tls_.load(&why);
+    if (!loaded) fail(ExitCode::bad_config, why);
+    if (!loaded) co_return loaded.error();
+    tasks_.spawn(stun_tls_.watch());
+  }
   if (!start_stun()) co_return Errc::unavailable;
   tasks_.spawn(read_events());
   std::string detail;
@@ -157,7 +170,8 @@ bool Node::start_http() {
 /// A boot server without STUN still does its main job: only who asked for it is refused.
 bool Node::start_stun() {
   const auto& wish = options_.stun;
-  if (options_.command != Command::boot || wish.listen.empty()) return true;
+  const bool is_wished = !wish.listen.empty() || !wish.tls_listen.empty();
+  if (options_.command != Command::boot || !is_wished) return true;
   std::string detail;
   const auto started = stun_.start(&detail);
   is_stun_running_ = started.has_value();

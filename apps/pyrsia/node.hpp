@@ -11,6 +11,7 @@
 #include "protocols/nat_facts/server.hpp"
 #include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
+#include "stun_tls.hpp"
 #include "terminal.hpp"
 
 #include <pyrsia/host.hpp>
@@ -81,6 +82,7 @@ class Node final : public bootstrap::LocalNode {
   bootstrap::Directory directory_;
   bootstrap::StatusService status_service_;
   EventFeed feed_;
+  StunTls stun_tls_;
   stun::Server stun_;
   bool is_stun_running_ = false;
   ProbeService probe_;

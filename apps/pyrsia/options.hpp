@@ -21,7 +21,8 @@ enum class MapAction { list, add, remove };
 /// Of `boot` and `stun-server`.
 struct StunOptions {
   std::vector<Endpoint> listen;
-  bool is_listen_given = false;  ///< Else it may fail without ending the program.
+  std::vector<Endpoint> tls_listen;  ///< Empty without a certificate.
+  bool is_listen_given = false;      ///< Else it may fail without ending the program.
   std::vector<stun::Member> members;
   std::optional<IpAddress> external_v4;
   std::uint32_t per_source_per_second = 200;
@@ -29,7 +30,7 @@ struct StunOptions {
 
 /// Of `probe` and `pair`.
 struct ProbeOptions {
-  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT"
+  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT", "stuns:" before it
   std::optional<std::chrono::seconds> every;
   bool is_alone = false;
   bool is_brief = false;
@@ -71,6 +72,7 @@ struct Options {
 };
 
 inline constexpr std::uint16_t kStunPort = 3478;
+inline constexpr std::uint16_t kStunTlsPort = 5349;
 
 /// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.
 std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);

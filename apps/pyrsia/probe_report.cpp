@@ -149,7 +149,10 @@ std::string with_short(const std::optional<nat::Dependence>& fact, char what) {
 
 std::string udp_line(const Report& report) {
   if (report.udp.is_blocked == true) return "blocked";
-  if (!report.udp.is_blocked) return "unknown: no server answered";
+  if (!report.udp.is_blocked) {
+    if (!report.has_tls) return "unknown: no server answered";
+    return fmt::format("unknown, STUN over TLS {}", *report.has_tls ? "works" : "fails");
+  }
   if (!report.udp.round_trip) return "open";
   return fmt::format("open, {:.0f} ms to {}", milliseconds(*report.udp.round_trip),
                      report.server ? report.server->to_string() : "the server");
@@ -256,6 +259,10 @@ json::object probe_json(const Report& report) {
   out["fix"] = advice.fix;
   out["udp"] = udp_json(report.udp);
   out["tcp"] = tcp_json(report.tcp);
+  json::object tls;
+  tls["works"] = value_of(report.has_tls);
+  tls["mapped"] = value_of(report.mapped_tls);
+  out["tls"] = std::move(tls);
   json::object v6;
   v6["works"] = value_of(report.has_ipv6);
   v6["mapped"] = value_of(report.mapped_v6);
@@ -304,6 +311,9 @@ Result<Report> probe_report(const json::value& document) {
   report.tcp.mapped = tcp.endpoint("mapped");
   report.tcp.mapping = tcp.dependence("mapping");
   report.tcp.mapping_varies = tcp.flag("mapping_varies");
+  const Facts tls(facts.at("tls"));
+  report.has_tls = tls.flag("works");
+  report.mapped_tls = tls.endpoint("mapped");
   const Facts v6(facts.at("ipv6"));
   report.has_ipv6 = v6.flag("works");
   report.mapped_v6 = v6.endpoint("mapped");

@@ -54,6 +54,29 @@ std::optional<Complaint> read_listen(const Settings& settings, StunOptions& stun
   return std::nullopt;
 }
 
+/// Once the certificate is known.
+std::optional<Complaint> read_tls_listen(const Settings& settings, StunOptions& stun) {
+  const bool has_certificate = settings.find("tls_cert") != nullptr;
+  const auto* given = settings.find("stun_tls_listen");
+  if (given == nullptr) {
+    const bool is_server = settings.command == Command::stun_server ||
+                           (settings.command == Command::boot && !stun.listen.empty());
+    if (has_certificate && is_server) stun.tls_listen = {{IpAddress::v4_any(), kStunTlsPort}};
+    return std::nullopt;
+  }
+  stun.is_listen_given = true;
+  for (const auto& value : given->values) {
+    if (value.empty()) continue;
+    const auto endpoint = parse_endpoint(value, kStunTlsPort);
+    if (!endpoint)
+      return complaint_about(*given, value, "is not an endpoint such as 192.0.2.1:5349");
+    stun.tls_listen.push_back(*endpoint);
+  }
+  if (!stun.tls_listen.empty() && !has_certificate)
+    return Complaint{given->fault, given->origin + ": needs --tls-cert and --tls-key"};
+  return std::nullopt;
+}
+
 std::optional<Complaint> read_members(const Settings& settings, StunOptions& stun) {
   const auto* given = settings.find("stun_member");
   if (given == nullptr) return std::nullopt;
@@ -93,6 +116,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t defa
 
 std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun) {
   if (auto complaint = read_listen(settings, stun)) return complaint;
+  if (auto complaint = read_tls_listen(settings, stun)) return complaint;
   if (auto complaint = read_members(settings, stun)) return complaint;
   if (const auto* given = settings.find("stun_external_ip")) {
     const auto ip = IpAddress::parse(given->values.front());

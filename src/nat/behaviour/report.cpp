@@ -158,7 +158,7 @@ Advice advise(const Report& report) {
                 "A hard NAT, and peers have tried: nobody can connect to this node.", advice.fix};
     return advice;
   }
-  if (report.tcp.is_blocked == false)
+  if (report.tcp.is_blocked == false || report.has_tls == true)
     return {Verdict::udp_blocked,
             "UDP is blocked: only TCP gets out, so QUIC and hole punching over UDP fail.",
             "allow outgoing UDP in the firewall"};

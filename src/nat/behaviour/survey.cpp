@@ -45,6 +45,7 @@ Task<Report> Survey::run() {
   tasks_.spawn(look_over_v6());
   if (config_.asks_gateway) tasks_.spawn(ask_gateway());
   if (!config_.asks_gateway) report_.gateway.mapping_why = "port mapping is off";
+  tasks_.spawn(ask_over_tls());
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
   if (failure_) co_return failure_;
@@ -105,6 +106,19 @@ Task<> Survey::look_over_v6() {
 Task<> Survey::ask_gateway() {
   gateway_ = std::make_unique<GatewayProbe>(env_, config_.gateway, config_.classifier);
   PYRSIA_CO_TRY(report_.gateway, co_await gateway_->run());
+  co_return ok;
+}
+
+Task<> Survey::ask_over_tls() {
+  for (const auto& server : config_.tls_servers) {
+    auto asking = stun::ask_over_tcp(env_, server.at, server.secure);
+    const auto answer = co_await with_timeout(env_, config_.tls_limit, std::move(asking));
+    if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+    report_.has_tls = answer && !answer->error;
+    if (!*report_.has_tls) continue;
+    report_.mapped_tls = answer->mapped;
+    co_return ok;
+  }
   co_return ok;
 }
 
