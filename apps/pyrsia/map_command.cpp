@@ -2,6 +2,7 @@
 #include "commands.hpp"
 #include "host/network_memory.hpp"
 #include "host/scope.hpp"
+#include "nat/portmap/place.hpp"
 #include "nat/portmap/router.hpp"
 #include "runtime/env.hpp"
 #include "runtime/timeout.hpp"
@@ -21,28 +22,6 @@ using portmap::Method;
 
 constexpr Duration kListTimeout = std::chrono::seconds(5);
 const LogSink kNoLog;
-
-/// Our router and our address in its network.
-struct Place {
-  Gateway gateway;
-  InterfaceAddress local;
-};
-
-/// The IPv4 router of the default route, if there is one, else that of IPv6.
-std::optional<Place> find_place(Env& env) {
-  std::optional<Place> v6;
-  const auto interfaces = env.interface_addresses();
-  for (const auto& gateway : env.default_gateways()) {
-    for (const auto& local : interfaces) {
-      const bool is_here =
-          local.interface_name == gateway.interface_name && local.ip.is_v6() == gateway.ip.is_v6();
-      if (is_here && local.ip.is_v4()) return Place{gateway, local};
-      const bool is_global = AddressClassifier().classify(local.ip) == AddressClass::global;
-      if (is_here && is_global && !v6) v6 = Place{gateway, local};
-    }
-  }
-  return v6;
-}
 
 std::string seconds_text(Duration duration) {
   return fmt::format("{:.2f} s", std::chrono::duration<double>(duration).count());
@@ -69,7 +48,7 @@ class Session {
 
   Task<> run(Outcome& out) {
     out.data["schema"] = "pyrsia.map/1";
-    const auto place = find_place(env_);
+    const auto place = portmap::main_network(env_);
     if (!place) {
       out.text = "no router to ask: this machine has no default route\n";
       out.data["reason"] = "no default route";
@@ -246,7 +225,7 @@ class Session {
   host::NetworkMemory memory_;
   portmap::Metrics metrics_;
   portmap::Context context_;
-  Place place_;
+  portmap::NetworkId place_;
   std::optional<portmap::Router> router_;
 };
 

@@ -2,7 +2,11 @@
 
 #include "base/in_words.hpp"
 #include "commands.hpp"
+#include "nat_facts_client.hpp"
+#include "probe_report.hpp"
+#include "protocols/nat_facts/exchange.hpp"
 #include "report.hpp"
+#include "runtime/timeout.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -14,6 +18,9 @@
 namespace pyrsia::app {
 namespace {
 
+/// How old a report may be that peers are told.
+constexpr Duration kFactsAge = std::chrono::minutes(5);
+constexpr Duration kPeerLimit = std::chrono::seconds(8);
 constexpr Duration kStopLimit = std::chrono::milliseconds(1700);
 constexpr Duration kSpinnerPeriod = std::chrono::milliseconds(100);
 constexpr Duration kRefreshPeriod = std::chrono::seconds(1);
@@ -23,6 +30,11 @@ bootstrap::DirectoryConfig directory_config(const Options& options) {
   config.members = options.members;
   config.announce = options.host.announce;
   config.external_ip = options.external_ip;
+  return config;
+}
+
+stun::ServerConfig secured(stun::ServerConfig config, StunTls& tls) {
+  config.secure = tls.as_server();
   return config;
 }
 
@@ -70,8 +82,13 @@ Node::Node(Env& env, const Options& options, Host& host, const KeyPair& key,
                  directory_metrics_),
       status_service_(directory_, *this, [this] { return values(); }),
       feed_(env),
-      stun_(env, stun_config(options.stun, key), Logger("stun", log_)),
-      probe_(env, options, [&host] { return host.nat(); }),
+      stun_tls_(env, options.host.web_tls, Logger("tls", log_)),
+      stun_(env, secured(stun_config(options.stun, key), stun_tls_), Logger("stun", log_)),
+      probe_(env, options,
+             {.verdict = [&host] { return host.nat(); },
+              .port_mapping = [&host] { return host.port_mapping(); },
+              .nat64_prefixes = [&host] { return host.nat64_prefixes(); }}),
+      nat_facts_(env, {}, [this] { return probe_.report(kFactsAge); }),
       server_(
           env, http::Config(),
           [this](const http::Request& request) { return router_.handle(request); }, http_metrics_),
@@ -79,6 +96,7 @@ Node::Node(Env& env, const Options& options, Host& host, const KeyPair& key,
       watchdog_(env),
       tasks_(env) {
   mount();
+  if (!options.hides_nat) serve_nat_facts();
 }
 
 Task<> Node::run() {
@@ -92,6 +110,13 @@ Task<> Node::start() {
   tasks_.spawn(spin());
   terminal_.status("starting", true);
   if (!start_http()) co_return Errc::unavailable;
+  if (!options_.stun.tls_listen.empty()) {
+    std::string why;
+    const auto loaded = co_await stun_tls_.load(&why);
+    if (!loaded) fail(ExitCode::bad_config, why);
+    if (!loaded) co_return loaded.error();
+    tasks_.spawn(stun_tls_.watch());
+  }
   if (!start_stun()) co_return Errc::unavailable;
   tasks_.spawn(read_events());
   std::string detail;
@@ -145,7 +170,8 @@ bool Node::start_http() {
 /// A boot server without STUN still does its main job: only who asked for it is refused.
 bool Node::start_stun() {
   const auto& wish = options_.stun;
-  if (options_.command != Command::boot || wish.listen.empty()) return true;
+  const bool is_wished = !wish.listen.empty() || !wish.tls_listen.empty();
+  if (options_.command != Command::boot || !is_wished) return true;
   std::string detail;
   const auto started = stun_.start(&detail);
   is_stun_running_ = started.has_value();
@@ -303,6 +329,8 @@ void Node::mount() {
   status_service_.mount(router_);
   router_.add("GET", "/nat", [this](const http::Request&) { return nat(); });
   router_.add("GET", "/probe", [this](const http::Request&) { return probe_.serve(); });
+  router_.add("GET", "/peer-nat",
+              [this](const http::Request& request) { return peer_nat(request); });
   router_.add("GET", "/events", [this](const http::Request&) { return events(); });
   router_.add("GET", "/healthz", [this](const http::Request&) { return health(); });
 }
@@ -311,6 +339,31 @@ Task<http::Response> Node::nat() {
   auto report = nat_json(host_.nat(), host_.peer_id());
   report["port_mapping"] = port_mapping_json(host_.port_mapping());
   co_return json_response(report);
+}
+
+void Node::serve_nat_facts() {
+  host_.on(std::string(nat_facts::kProtocol), [this](PeerId peer, std::unique_ptr<Stream> stream) {
+    const auto paths = host_.paths(peer);
+    const auto ip = paths.empty() ? std::nullopt : paths.front().remote.ip();
+    return nat_facts_.serve(std::move(peer), ip.value_or(IpAddress::v4_any()), std::move(stream));
+  });
+}
+
+Task<http::Response> Node::peer_nat(const http::Request& request) {
+  const auto asked = request.query.find("peer");
+  const auto peer =
+      asked == request.query.end() ? Result<PeerId>(Errc::malformed) : PeerId::parse(asked->second);
+  if (!peer) co_return http::error_response(400, R"({"Unknown":""})", "?peer=ID: which peer?");
+  if (host_.paths(*peer).empty())
+    co_return http::error_response(404, R"({"Unknown":""})", "that peer is not connected");
+  auto asking = ask_nat_facts(host_, *peer);
+  const auto report = co_await with_timeout(env_, kPeerLimit, std::move(asking));
+  if (!report && report.error() == Errc::cancelled) co_return report.error();
+  if (!report)
+    co_return http::error_response(
+        502, R"({"Unknown":""})",
+        "the peer does not say: " + std::string(in_words(report.error())));
+  co_return json_response(probe_json(*report));
 }
 
 Task<http::Response> Node::events() {
@@ -346,13 +399,18 @@ std::map<std::string, std::uint64_t> Node::values() const {
   values["pyrsia_directory_members_entered_total"] = directory_metrics_.members_entered.value();
   values["pyrsia_directory_members_left_total"] = directory_metrics_.members_left.value();
   values["pyrsia_directory_rebuilds_total"] = directory_metrics_.rebuilds.value();
-  if (is_stun_running_) values.merge(stun_.counters());
+  if (is_stun_running_)  // The host has those of the shared ports.
+    for (const auto& [name, value] : stun_.counters()) values[name] += value;
   const auto& probe = probe_.metrics();
   values["pyrsia_probe_sent_total"] = probe.sent.value();
   values["pyrsia_probe_received_total"] = probe.received.value();
   values["pyrsia_probe_malformed_total"] = probe.malformed.value();
   values["pyrsia_probe_unmatched_total"] = probe.unmatched.value();
   values["pyrsia_probe_wrong_source_total"] = probe.wrong_source.value();
+  const auto& facts = nat_facts_.metrics();
+  values["pyrsia_nat_facts_answered_total"] = facts.answered.value();
+  values["pyrsia_nat_facts_limited_total"] = facts.limited.value();
+  values["pyrsia_nat_facts_failed_total"] = facts.failed.value();
   values["pyrsia_http_connections"] = server_.connection_count();
   values["pyrsia_http_connections_total"] = http_metrics_.connections.value();
   values["pyrsia_http_refused_connections_total"] = http_metrics_.refused_connections.value();

@@ -8,8 +8,10 @@
 #include "nat/stun/server.hpp"
 #include "options.hpp"
 #include "probe_service.hpp"
+#include "protocols/nat_facts/server.hpp"
 #include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
+#include "stun_tls.hpp"
 #include "terminal.hpp"
 
 #include <pyrsia/host.hpp>
@@ -58,7 +60,11 @@ class Node final : public bootstrap::LocalNode {
   void fail(ExitCode code, const std::string& text);
 
   void mount();
+  /// Peers may ask how our NATs behave.
+  void serve_nat_facts();
   Task<http::Response> nat();
+  /// What a connected peer says of its NATs.
+  Task<http::Response> peer_nat(const http::Request& request);
   Task<http::Response> events();
   Task<http::Response> health();
   std::map<std::string, std::uint64_t> values() const;
@@ -76,9 +82,11 @@ class Node final : public bootstrap::LocalNode {
   bootstrap::Directory directory_;
   bootstrap::StatusService status_service_;
   EventFeed feed_;
+  StunTls stun_tls_;
   stun::Server stun_;
   bool is_stun_running_ = false;
   ProbeService probe_;
+  nat_facts::Server nat_facts_;
   http::Metrics http_metrics_;
   http::Router router_;
   http::Server server_;

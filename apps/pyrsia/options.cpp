@@ -335,6 +335,7 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   options.is_once = settings.is_on("once");
   options.is_new_key = settings.is_on("new");
   options.is_quiet = settings.is_on("quiet");
+  options.hides_nat = settings.is_on("hide_nat");
   read_words(reader, options);
   read_files(settings, reader, options);
   read_web_tls(reader, options);
@@ -367,6 +368,7 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   if (auto complaint = read_stun_options(settings, options.stun)) return complaint;
   if (auto complaint = read_probe_options(settings, options.probe)) return complaint;
   apply_precedence(settings, options);
+  share_stun(settings, options);
   note_unused(settings, options);
   std::string why;
   if (!validate(host, &why)) return host_complaint(settings, why);

@@ -21,7 +21,8 @@ enum class MapAction { list, add, remove };
 /// Of `boot` and `stun-server`.
 struct StunOptions {
   std::vector<Endpoint> listen;
-  bool is_listen_given = false;  ///< Else it may fail without ending the program.
+  std::vector<Endpoint> tls_listen;  ///< Empty without a certificate.
+  bool is_listen_given = false;      ///< Else it may fail without ending the program.
   std::vector<stun::Member> members;
   std::optional<IpAddress> external_v4;
   std::uint32_t per_source_per_second = 200;
@@ -29,7 +30,7 @@ struct StunOptions {
 
 /// Of `probe` and `pair`.
 struct ProbeOptions {
-  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT"
+  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT", "stuns:" before it
   std::optional<std::chrono::seconds> every;
   bool is_alone = false;
   bool is_brief = false;
@@ -65,11 +66,13 @@ struct Options {
   MapAction map_action = MapAction::list;
   portmap::Port map_port;  ///< map add, map remove
   bool is_trace = false;   ///< map --trace
+  bool hides_nat = false;  ///< Peers are not told how our NATs behave.
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };
 
 inline constexpr std::uint16_t kStunPort = 3478;
+inline constexpr std::uint16_t kStunTlsPort = 5349;
 
 /// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.
 std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);

@@ -1,8 +1,12 @@
+#include "base/in_words.hpp"
 #include "commands.hpp"
+#include "measuring.hpp"
 #include "nat/behaviour/pair.hpp"
+#include "nat_facts_client.hpp"
 #include "probe_report.hpp"
 #include "probe_servers.hpp"
 #include "runtime/env.hpp"
+#include "runtime/timeout.hpp"
 
 #include <pyrsia/runtime.hpp>
 
@@ -20,11 +24,11 @@ namespace json = boost::json;
 constexpr Duration kDaemonLimit = std::chrono::seconds(9);
 constexpr std::size_t kMaxDocumentBytes = 64 * 1024;
 
-std::string daemon_url(const Options& options) {
+std::string daemon_url(const Options& options, std::string_view path) {
   auto where = options.http;
   if (where.ip.is_unspecified())
     where.ip = where.ip.is_v4() ? IpAddress::v4_loopback() : *IpAddress::parse("::1");
-  return "http://" + where.to_string() + "/probe";
+  return "http://" + where.to_string() + std::string(path);
 }
 
 Result<nat::Report> parse_report(std::string_view text) {
@@ -47,37 +51,48 @@ Task<nat::Report> fetch(Env& env, std::string url) {
   co_return parse_report(response.body);
 }
 
+/// What a survey of our own needs while it runs.
+struct Looking {
+  LogSink silence;
+  Logger log{"tls", silence};
+  std::unique_ptr<StunTls> tls;
+  std::unique_ptr<nat::Survey> survey;
+};
+
 /// Without a daemon. Leaves the survey to its owner, who stops it. Errors:
 /// `Errc::invalid_argument` (no server is known), those of nat::Survey::run().
-Task<nat::Report> look(Env& env, const Options& options, std::unique_ptr<nat::Survey>& survey) {
+Task<nat::Report> look(Env& env, const Options& options, Looking& looking) {
   const auto names = stun_server_names(options);
   if (names.empty()) co_return Errc::invalid_argument;
   PYRSIA_CO_TRY(auto config, co_await survey_config(env, names, options.host.bootstrap_urls));
   config.measures_lifetime = options.probe.measures_lifetime;
-  if (survey) (void)co_await survey->stop();
-  survey = std::make_unique<nat::Survey>(env, std::move(config));
-  co_return co_await survey->run();
+  config.asks_gateway = options.host.port_mapping.mode != PortMappingMode::off;
+  if (looking.survey) (void)co_await looking.survey->stop();
+  if (!looking.tls) looking.tls = std::make_unique<StunTls>(env, options.host.web_tls, looking.log);
+  PYRSIA_CO_TRY(looking.tls->read_trust(nullptr));
+  PYRSIA_CO_TRY(config.tls_servers, co_await tls_servers(env, names, *looking.tls));
+  looking.survey = std::make_unique<nat::Survey>(env, std::move(config));
+  co_return co_await looking.survey->run();
 }
 
 /// The running node knows more (its verdict, its own servers), but measures no lifetimes and asks
 /// no others. One that knows no server is of use for its verdict only.
-Task<nat::Report> probe_once(Env& env, const Options& options,
-                             std::unique_ptr<nat::Survey>& survey) {
+Task<nat::Report> probe_once(Env& env, const Options& options, Looking& looking) {
   const auto& probe = options.probe;
   if (!probe.is_alone && probe.servers.empty() && !probe.measures_lifetime) {
-    auto asked = co_await fetch(env, daemon_url(options));
+    auto asked = co_await fetch(env, daemon_url(options, "/probe"));
     if (!asked && asked.error() == Errc::cancelled) co_return asked;
     const bool is_of_use = asked && (!asked->servers.empty() || stun_server_names(options).empty());
     if (is_of_use) co_return asked;
     if (asked) {
-      auto report = co_await look(env, options, survey);
+      auto report = co_await look(env, options, looking);
       if (!report) co_return report;
       report->reachable = asked->reachable;
       report->reachable_why = asked->reachable_why;
       co_return report;
     }
   }
-  co_return co_await look(env, options, survey);
+  co_return co_await look(env, options, looking);
 }
 
 void show(const nat::Report& report, const Options& options) {
@@ -90,10 +105,9 @@ void show(const nat::Report& report, const Options& options) {
 }
 
 /// Goes on until a signal, if it is to be repeated.
-Task<> probe_all(Env& env, const Options& options, std::unique_ptr<nat::Survey>& survey,
-                 Result<nat::Report>& last) {
+Task<> probe_all(Env& env, const Options& options, Looking& looking, Result<nat::Report>& last) {
   for (;;) {
-    last = co_await probe_once(env, options, survey);
+    last = co_await probe_once(env, options, looking);
     if (!last) co_return last.error();
     show(*last, options);
     if (!options.probe.every) co_return ok;
@@ -111,6 +125,12 @@ bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://");
 }
 
+Task<nat::Report> connect_and_ask(Host& host, Multiaddr address) {
+  auto peer = *address.peer_id();
+  PYRSIA_CO_TRY(co_await connect_to(host, std::move(address), nullptr));
+  co_return co_await ask_nat_facts(host, std::move(peer));
+}
+
 Result<nat::Report> read_report(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return Errc::not_found;
@@ -121,19 +141,61 @@ Result<nat::Report> read_report(const std::string& file) {
   return parse_report(text);
 }
 
-Task<> read_both(Env& env, const Options& options, Result<nat::Report>& local,
+/// Asks the peer itself, from a host that lives only for that. Errors: those of Host::make(),
+/// connect_to() and ask_nat_facts(), `Errc::timed_out`.
+Task<nat::Report> ask_peer(Env& env, const Options& options, Multiaddr address) {
+  auto config = measuring_config(options);
+  PYRSIA_CO_TRY(const auto host, Host::make(env, KeyPair::generate(), std::move(config)));
+  PYRSIA_CO_TRY(co_await host->start(nullptr));
+  auto asking = connect_and_ask(*host, std::move(address));
+  auto report = co_await with_timeout(env, kDaemonLimit, std::move(asking));
+  PYRSIA_CO_TRY(co_await host->stop());
+  co_return report;
+}
+
+Task<nat::Report> read_remote(Env& env, const Options& options) {
+  const auto& remote = options.probe.remote;
+  if (is_url(remote)) co_return co_await fetch(env, remote);
+  auto address = Multiaddr::parse(remote);
+  if (address && address->peer_id() && !address->without_peer().empty())
+    co_return co_await ask_peer(env, options, *std::move(address));
+  if (PeerId::parse(remote).has_value())
+    co_return co_await fetch(env, daemon_url(options, "/peer-nat?peer=" + remote));
+  co_return read_report(remote);
+}
+
+/// The node on this machine knows; where none runs, we look ourselves.
+Task<nat::Report> read_local(Env& env, const Options& options, Looking& looking) {
+  const auto& local = options.probe.local;
+  if (is_url(local)) co_return co_await fetch(env, local);
+  if (!local.empty()) co_return read_report(local);
+  auto asked = co_await fetch(env, daemon_url(options, "/probe"));
+  if (asked || asked.error() == Errc::cancelled || stun_server_names(options).empty())
+    co_return asked;
+  co_return co_await look(env, options, looking);
+}
+
+Task<> read_both(Env& env, const Options& options, Looking& looking, Result<nat::Report>& local,
                  Result<nat::Report>& remote) {
-  const auto& probe = options.probe;
-  if (!is_url(probe.remote)) remote = read_report(probe.remote);
-  if (is_url(probe.remote)) remote = co_await fetch(env, probe.remote);
-  if (probe.local.empty()) {
-    local = co_await fetch(env, daemon_url(options));
-  } else if (is_url(probe.local)) {
-    local = co_await fetch(env, probe.local);
-  } else {
-    local = read_report(probe.local);
-  }
+  remote = co_await read_remote(env, options);
+  if (!remote) co_return ok;
+  local = co_await read_local(env, options, looking);
   co_return ok;
+}
+
+/// Why one side's facts are not there.
+Complaint missing_side(const Options& options, bool is_local, const Error& error) {
+  const auto& probe = options.probe;
+  const bool is_daemon = is_local ? probe.local.empty() : PeerId::parse(probe.remote).has_value();
+  const auto where = is_daemon  ? "the node at " + daemon_url(options, "/")
+                     : is_local ? probe.local
+                                : probe.remote;
+  const auto why = error == Errc::malformed       ? "not what `pyrsia probe --json` says"
+                   : error == Errc::not_supported ? "that peer does not tell of its NAT"
+                                                  : in_words(error);
+  auto code = is_daemon ? ExitCode::not_running : ExitCode::usage;
+  if (!is_daemon && Multiaddr::parse(where)) code = ExitCode::try_later;
+  return {code, fmt::format("probe pair: {}: {}", where, why)};
 }
 
 ExitCode code_of(const nat::Prediction& prediction) {
@@ -146,16 +208,16 @@ ExitCode code_of(const nat::Prediction& prediction) {
 ExitCode run_probe(const Options& options) {
   Runtime runtime;
   Result<nat::Report> last = Errc::unavailable;
-  std::unique_ptr<nat::Survey> survey;
-  (void)runtime.run(probe_all(runtime.env(), options, survey, last));
-  if (survey) (void)runtime.run(survey->stop());
+  Looking looking;
+  (void)runtime.run(probe_all(runtime.env(), options, looking, last));
+  if (looking.survey) (void)runtime.run(looking.survey->stop());
   if (last) return static_cast<ExitCode>(nat::exit_code(nat::advise(*last).verdict));
   const bool knows_none = last.error() == Errc::invalid_argument;
   const Complaint complaint{
       code_of(last.error()),
       knows_none ? fmt::format("no node answers at {} and no STUN server is known: give one with "
                                "--server HOST[:PORT]",
-                               daemon_url(options))
+                               daemon_url(options, "/probe"))
                  : "probe: " + last.error().message()};
   complain(complaint);
   return complaint.code;
@@ -165,16 +227,12 @@ ExitCode run_pair(const Options& options) {
   Runtime runtime;
   Result<nat::Report> local = Errc::unavailable;
   Result<nat::Report> remote = Errc::unavailable;
-  (void)runtime.run(read_both(runtime.env(), options, local, remote));
-  for (const auto* side : {&local, &remote}) {
-    if (*side) continue;
-    const bool is_local = side == &local;
-    const auto where = is_local ? options.probe.local : options.probe.remote;
-    const Complaint complaint{
-        is_local && where.empty() ? ExitCode::not_running : ExitCode::usage,
-        fmt::format("probe pair: {}: {}", where.empty() ? daemon_url(options) : where,
-                    side->error() == Errc::malformed ? "not what `pyrsia probe --json` says"
-                                                     : side->error().message())};
+  Looking looking;
+  (void)runtime.run(read_both(runtime.env(), options, looking, local, remote));
+  if (looking.survey) (void)runtime.run(looking.survey->stop());
+  if (!remote || !local) {
+    const auto complaint = remote ? missing_side(options, true, local.error())
+                                  : missing_side(options, false, remote.error());
     complain(complaint);
     return complaint.code;
   }

@@ -19,6 +19,9 @@ double milliseconds(Duration duration) {
 }
 
 constexpr std::size_t kMaxServers = 16;
+// Units of numbers in the document, in seconds.
+constexpr double kMillisecond = 1e-3;
+constexpr double kSecond = 1;
 
 json::value value_of(const std::optional<bool>& fact) {
   return fact ? json::value(*fact) : json::value(nullptr);
@@ -69,10 +72,15 @@ json::object tcp_json(const nat::TcpBehaviour& tcp) {
 
 json::object gateway_json(const nat::GatewayFacts& gateway) {
   json::object out;
+  out["router"] = value_of(gateway.router);
+  out["name"] = gateway.name;
   out["pcp"] = value_of(gateway.has_pcp);
   out["nat_pmp"] = value_of(gateway.has_nat_pmp);
   out["upnp"] = value_of(gateway.has_upnp);
   out["external_ip"] = value_of(gateway.external_ip);
+  out["mapped"] = value_of(gateway.is_mapped);
+  out["mapping_why"] = gateway.mapping_why;
+  out["second_router"] = value_of(gateway.second_router);
   return out;
 }
 
@@ -105,6 +113,14 @@ class Facts {
     if (!parsed) return std::nullopt;
     return *parsed;
   }
+  /// A number of `unit`s; nothing if it is none, negative, or more than a day.
+  std::optional<Duration> duration(std::string_view key, double unit) const {
+    const auto* value = at(key);
+    if (value == nullptr || !value->is_number()) return std::nullopt;
+    const auto seconds = value->to_number<double>() * unit;
+    if (!(seconds >= 0 && seconds <= 86400)) return std::nullopt;
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  }
   std::optional<nat::Dependence> dependence(std::string_view key) const {
     const auto value = text(key);
     return value ? nat::dependence_named(*value) : std::nullopt;
@@ -133,7 +149,10 @@ std::string with_short(const std::optional<nat::Dependence>& fact, char what) {
 
 std::string udp_line(const Report& report) {
   if (report.udp.is_blocked == true) return "blocked";
-  if (!report.udp.is_blocked) return "unknown: no server answered";
+  if (!report.udp.is_blocked) {
+    if (!report.has_tls) return "unknown: no server answered";
+    return fmt::format("unknown, STUN over TLS {}", *report.has_tls ? "works" : "fails");
+  }
   if (!report.udp.round_trip) return "open";
   return fmt::format("open, {:.0f} ms to {}", milliseconds(*report.udp.round_trip),
                      report.server ? report.server->to_string() : "the server");
@@ -181,8 +200,18 @@ std::string gateway_line(const nat::GatewayFacts& gateway) {
   add(gateway.has_pcp, "PCP");
   add(gateway.has_nat_pmp, "NAT-PMP");
   add(gateway.has_upnp, "UPnP");
-  if (!out.empty()) return out;
-  return is_known ? "none" : "unknown: the router was not asked";
+  if (out.empty() && !is_known)
+    return gateway.mapping_why.empty() ? "unknown: the router was not asked"
+                                       : "unknown: " + gateway.mapping_why;
+  if (out.empty()) out = "none";
+  if (gateway.router) out += " at " + gateway.router->to_string();
+  if (!gateway.name.empty()) out += " (" + gateway.name + ")";
+  if (gateway.external_ip) out += ", outside " + gateway.external_ip->to_string();
+  if (gateway.is_mapped)
+    out +=
+        fmt::format(", opens {}: {}", *gateway.is_mapped ? "ports" : "none", gateway.mapping_why);
+  if (gateway.second_router) out += "; behind it " + gateway.second_router->to_string();
+  return out;
 }
 
 std::string v6_line(const Report& report) {
@@ -190,6 +219,20 @@ std::string v6_line(const Report& report) {
   if (report.mapped_v6) out += ", " + report.mapped_v6->ip.to_string();
   if (report.has_nat64 == true) out += ", NAT64 " + report.nat64_prefix;
   return out;
+}
+
+nat::GatewayFacts read_gateway(const Facts& facts) {
+  nat::GatewayFacts gateway;
+  gateway.router = facts.ip("router");
+  gateway.name = facts.text("name").value_or("");
+  gateway.has_pcp = facts.flag("pcp");
+  gateway.has_nat_pmp = facts.flag("nat_pmp");
+  gateway.has_upnp = facts.flag("upnp");
+  gateway.external_ip = facts.ip("external_ip");
+  gateway.is_mapped = facts.flag("mapped");
+  gateway.mapping_why = facts.text("mapping_why").value_or("");
+  gateway.second_router = facts.ip("second_router");
+  return gateway;
 }
 
 /// At most kMaxServers; what is no endpoint is left out.
@@ -216,6 +259,10 @@ json::object probe_json(const Report& report) {
   out["fix"] = advice.fix;
   out["udp"] = udp_json(report.udp);
   out["tcp"] = tcp_json(report.tcp);
+  json::object tls;
+  tls["works"] = value_of(report.has_tls);
+  tls["mapped"] = value_of(report.mapped_tls);
+  out["tls"] = std::move(tls);
   json::object v6;
   v6["works"] = value_of(report.has_ipv6);
   v6["mapped"] = value_of(report.mapped_v6);
@@ -256,11 +303,17 @@ Result<Report> probe_report(const json::value& document) {
   const auto* step = udp.at("allocation_step");
   if (step != nullptr && step->is_int64())
     report.udp.allocation_step = static_cast<int>(step->get_int64());
+  report.udp.round_trip = udp.duration("round_trip_ms", kMillisecond);
+  if (const auto alive = udp.duration("lifetime_alive_s", kSecond))
+    report.udp.lifetime = nat::LifetimeRange{*alive, udp.duration("lifetime_gone_s", kSecond)};
   const Facts tcp(facts.at("tcp"));
   report.tcp.is_blocked = tcp.flag("blocked");
   report.tcp.mapped = tcp.endpoint("mapped");
   report.tcp.mapping = tcp.dependence("mapping");
   report.tcp.mapping_varies = tcp.flag("mapping_varies");
+  const Facts tls(facts.at("tls"));
+  report.has_tls = tls.flag("works");
+  report.mapped_tls = tls.endpoint("mapped");
   const Facts v6(facts.at("ipv6"));
   report.has_ipv6 = v6.flag("works");
   report.mapped_v6 = v6.endpoint("mapped");
@@ -268,18 +321,14 @@ Result<Report> probe_report(const json::value& document) {
   report.nat64_prefix = v6.text("nat64_prefix").value_or("");
   report.is_captive = facts.flag("captive_portal");
   report.servers = read_servers(facts.at("servers"));
-  report.server = facts.endpoint("server");
-  const Facts gateway(facts.at("gateway"));
-  report.gateway.has_pcp = gateway.flag("pcp");
-  report.gateway.has_nat_pmp = gateway.flag("nat_pmp");
-  report.gateway.has_upnp = gateway.flag("upnp");
-  report.gateway.external_ip = gateway.ip("external_ip");
+  report.gateway = read_gateway(Facts(facts.at("gateway")));
   report.interface_ip = facts.ip("interface_ip");
   if (const auto position = facts.text("position")) report.position = position_named(*position);
   if (const auto reachable = facts.flag("reachable"))
     report.reachable = *reachable ? Reachability::reachable : Reachability::unreachable;
   report.reachable_why = facts.text("reachable_why").value_or("");
   report.server = facts.endpoint("server");
+  report.took = facts.duration("took_ms", kMillisecond).value_or(Duration(0));
   return report;
 }
 

@@ -26,9 +26,15 @@ struct Named {
   std::uint16_t port = kStunPort;
 };
 
-Named split(std::string_view server) {
+constexpr std::string_view kTls = "stuns:";  ///< RFC 7064
+
+bool is_tls(std::string_view server) {
+  return server.starts_with(kTls);
+}
+
+Named split(std::string_view server, std::uint16_t default_port) {
   const auto colon = server.rfind(':');
-  Named named{std::string(server), kStunPort};
+  Named named{std::string(server), default_port};
   if (colon == server.npos) return named;
   std::uint16_t port = 0;
   const auto text = server.substr(colon + 1);
@@ -54,17 +60,56 @@ std::vector<std::string> stun_server_names(const Options& options) {
   return names;
 }
 
+std::vector<Multiaddr> stun_server_addresses(const Options& options) {
+  std::vector<Multiaddr> out;
+  for (const auto& server : stun_server_names(options)) {
+    if (out.size() >= kMaxServers) break;
+    if (is_tls(server)) continue;
+    if (const auto endpoint = parse_endpoint(server, kStunPort)) {
+      out.push_back(Multiaddr::udp(*endpoint));
+      continue;
+    }
+    const auto named = split(server, kStunPort);
+    const auto address =
+        Multiaddr::parse("/dns/" + named.host + "/udp/" + std::to_string(named.port));
+    if (address) out.push_back(*address);
+  }
+  return out;
+}
+
+Task<std::vector<nat::TlsServer>> tls_servers(Env& env, std::vector<std::string> names,
+                                              StunTls& tls) {
+  std::vector<nat::TlsServer> out;
+  for (const auto& name : names) {
+    if (!is_tls(name) || out.size() >= kMaxServers) continue;
+    const auto server = std::string_view(name).substr(kTls.size());
+    if (const auto endpoint = parse_endpoint(server, kStunTlsPort)) {
+      out.push_back({*endpoint, tls.as_client(endpoint->ip.to_string())});
+      continue;
+    }
+    const auto named = split(server, kStunTlsPort);
+    auto resolving = env.resolve(named.host, IpFamily::any);
+    const auto addresses = co_await with_timeout(env, kResolveLimit, std::move(resolving));
+    if (!addresses && addresses.error() == Errc::cancelled) co_return addresses.error();
+    if (!addresses || addresses->empty()) continue;
+    const Endpoint at{addresses->front(), named.port};
+    out.push_back({at, tls.as_client(named.host)});
+  }
+  co_return out;
+}
+
 Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers,
                                       std::vector<std::string> status_urls) {
   nat::SurveyConfig config;
   config.status_urls = std::move(status_urls);
   for (const auto& server : servers) {
     if (config.servers.size() >= kMaxServers) break;
+    if (is_tls(server)) continue;
     if (const auto endpoint = parse_endpoint(server, kStunPort)) {
       config.servers.push_back(*endpoint);
       continue;
     }
-    const auto named = split(server);
+    const auto named = split(server, kStunPort);
     auto resolving = env.resolve(named.host, IpFamily::any);
     const auto addresses = co_await with_timeout(env, kResolveLimit, std::move(resolving));
     if (!addresses && addresses.error() == Errc::cancelled) co_return addresses.error();

@@ -14,13 +14,39 @@ constexpr Duration kWaitStep = std::chrono::milliseconds(20);
 
 }  // namespace
 
-void add_verdict(nat::Report& report, const NatReport& verdict) {
-  report.reachable = verdict.status;
-  report.reachable_why = verdict.reason;
+nat::GatewayFacts gateway_facts(const PortMappingReport& report) {
+  nat::GatewayFacts facts;
+  facts.mapping_why = report.reason;
+  for (const auto& attempt : report.attempts) {
+    const auto server = IpAddress::parse(attempt.router);
+    if (!server || attempt.state == "asking") continue;
+    const bool is_found = attempt.state == "found";
+    if (!facts.router) facts.router = *server;
+    if (*facts.router != *server) {
+      if (is_found) facts.second_router = *server;
+      continue;
+    }
+    auto& has = attempt.protocol == "pcp"       ? facts.has_pcp
+                : attempt.protocol == "nat-pmp" ? facts.has_nat_pmp
+                                                : facts.has_upnp;
+    has = has.value_or(false) || is_found;
+    if (const auto outside = IpAddress::parse(attempt.external); outside && !facts.external_ip)
+      facts.external_ip = *outside;
+    if (!attempt.name.empty()) facts.name = attempt.name;
+  }
+  for (const auto& mapping : report.mappings) {
+    const bool is_open = mapping.state == "granted" || mapping.state == "confirmed";
+    if (mapping.state == "searching" || (facts.is_mapped == true && !is_open)) continue;
+    facts.is_mapped = is_open;
+    facts.mapping_why = mapping.reason;
+    const auto outside = parse_endpoint(mapping.external, 0);
+    if (outside && mapping.routers.size() == 1) facts.external_ip = outside->ip;
+  }
+  return facts;
 }
 
-ProbeService::ProbeService(Env& env, const Options& options, std::function<NatReport()> verdict)
-    : env_(env), options_(options), verdict_(std::move(verdict)), tasks_(env) {}
+ProbeService::ProbeService(Env& env, const Options& options, Known known)
+    : env_(env), options_(options), known_(std::move(known)), tasks_(env) {}
 
 Task<> ProbeService::stop() {
   tasks_.cancel();
@@ -35,6 +61,9 @@ Task<> ProbeService::look() {
       co_await survey_config(env_, stun_server_names(options_), options_.host.bootstrap_urls);
   if (!config) co_return config.error();
   config->prober.metrics = &metrics_;
+  config->asks_gateway = false;  // The host does, all the time.
+  const auto nat64 = known_.nat64_prefixes();
+  if (!nat64.empty()) config->advertised_nat64 = nat64.front();
   survey_ = std::make_unique<nat::Survey>(env_, *std::move(config));
   auto report = co_await survey_->run();
   if (!report && report.error() == Errc::cancelled) co_return report.error();
@@ -46,8 +75,8 @@ Task<> ProbeService::look() {
   co_return ok;
 }
 
-Task<http::Response> ProbeService::serve() {
-  const bool is_fresh = report_ && env_.now() - report_at_ < kFresh;
+Task<nat::Report> ProbeService::report(Duration max_age) {
+  const bool is_fresh = report_ && env_.now() - report_at_ < max_age;
   if (!is_fresh && !is_looking_) {
     is_looking_ = true;
     report_.reset();
@@ -55,13 +84,24 @@ Task<http::Response> ProbeService::serve() {
   }
   const auto deadline = env_.now() + kWaitLimit;
   while (!report_ && env_.now() < deadline) PYRSIA_CO_TRY(co_await env_.sleep_for(kWaitStep));
-  if (!report_)
-    co_return http::error_response(503, R"({"Unknown":""})", "the probe takes too long");
+  if (!report_) co_return Errc::timed_out;
   auto report = *report_;
-  add_verdict(report, verdict_());
+  const auto verdict = known_.verdict();
+  report.reachable = verdict.status;
+  report.reachable_why = verdict.reason;
+  report.gateway = gateway_facts(known_.port_mapping());
+  report.position = nat::position_of(report);
+  co_return report;
+}
+
+Task<http::Response> ProbeService::serve() {
+  const auto told = co_await report(kFresh);
+  if (!told && told.error() == Errc::timed_out)
+    co_return http::error_response(503, R"({"Unknown":""})", "the probe takes too long");
+  if (!told) co_return told.error();
   http::Response response;
   response.content_type = "application/json";
-  response.body = boost::json::serialize(probe_json(report));
+  response.body = boost::json::serialize(probe_json(*told));
   co_return response;
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/task_group.hpp"
 
 #include <pyrsia/nat.hpp>
+#include <pyrsia/port_mapping.hpp>
 
 #include <functional>
 #include <memory>
@@ -13,13 +14,23 @@
 
 namespace pyrsia::app {
 
-/// `GET /probe`: what `pyrsia probe` asks the running node. One survey at a time; its report
-/// serves everybody for a while, so that nobody can make the node ask servers at will.
+/// `GET /probe`: what `pyrsia probe` asks the running node, and what peers are told of our NATs.
+/// One survey at a time; its report serves everybody for a while, so that nobody can make the node
+/// ask servers at will.
 class ProbeService {
  public:
-  ProbeService(Env& env, const Options& options, std::function<NatReport()> verdict);
+  /// What the node knows without asking anybody.
+  struct Known {
+    std::function<NatReport()> verdict;
+    std::function<PortMappingReport()> port_mapping;
+    std::function<std::vector<std::string>()> nat64_prefixes;
+  };
+  ProbeService(Env& env, const Options& options, Known known);
 
   Task<http::Response> serve();
+  /// A report that is not older than `max_age`. Errors: `Errc::timed_out` (the survey takes too
+  /// long), `Errc::cancelled`.
+  Task<nat::Report> report(Duration max_age);
   /// Errors: none.
   Task<> stop();
   /// Of all surveys.
@@ -30,7 +41,7 @@ class ProbeService {
 
   Env& env_;
   const Options& options_;
-  std::function<NatReport()> verdict_;
+  Known known_;
   std::optional<nat::Report> report_;
   TimePoint report_at_;
   bool is_looking_ = false;
@@ -39,7 +50,7 @@ class ProbeService {
   TaskGroup tasks_;
 };
 
-/// Adds what a running node knows of itself.
-void add_verdict(nat::Report& report, const NatReport& verdict);
+/// What a running node's routers do for it, as facts of a probe.
+nat::GatewayFacts gateway_facts(const PortMappingReport& report);
 
 }  // namespace pyrsia::app

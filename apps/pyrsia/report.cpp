@@ -103,6 +103,14 @@ struct AddFacts {
     out["confirmed"] = event.is_confirmed;
     out["reason"] = event.reason;
   }
+  void operator()(const PortMappingChanged& event) const {
+    out["stage"] = pyrsia::name(event.stage);
+    out["transport"] = event.transport;
+    out["internal"] = event.internal.to_string();
+    out["external"] = event.external.to_string();
+    out["protocol"] = event.protocol;
+    out["reason"] = event.reason;
+  }
 };
 
 struct EventText {
@@ -132,6 +140,7 @@ struct EventText {
                        event.peer.to_string());
   }
   std::string operator()(const AddressVerdictChanged&) const { return ""; }
+  std::string operator()(const PortMappingChanged&) const { return ""; }
 };
 
 std::string text_of(const json::object& object, std::string_view key) {
@@ -237,7 +246,8 @@ json::object event_json(const HostEvent& event, WallTime now) {
 std::string event_name(const HostEvent& event) {
   constexpr std::array kNames{"inbound_probe", "outbound_probe", "status_changed",
                               "listening",     "peer_connected", "peer_disconnected",
-                              "bootstrap",     "connected",      "address_verdict_changed"};
+                              "bootstrap",     "connected",      "address_verdict_changed",
+                              "port_mapping"};
   static_assert(kNames.size() == std::variant_size_v<HostEvent>);
   return kNames[event.index()];
 }

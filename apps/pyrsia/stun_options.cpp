@@ -1,5 +1,7 @@
 #include "stun_options.hpp"
 
+#include "probe_servers.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,6 +54,29 @@ std::optional<Complaint> read_listen(const Settings& settings, StunOptions& stun
   return std::nullopt;
 }
 
+/// Once the certificate is known.
+std::optional<Complaint> read_tls_listen(const Settings& settings, StunOptions& stun) {
+  const bool has_certificate = settings.find("tls_cert") != nullptr;
+  const auto* given = settings.find("stun_tls_listen");
+  if (given == nullptr) {
+    const bool is_server = settings.command == Command::stun_server ||
+                           (settings.command == Command::boot && !stun.listen.empty());
+    if (has_certificate && is_server) stun.tls_listen = {{IpAddress::v4_any(), kStunTlsPort}};
+    return std::nullopt;
+  }
+  stun.is_listen_given = true;
+  for (const auto& value : given->values) {
+    if (value.empty()) continue;
+    const auto endpoint = parse_endpoint(value, kStunTlsPort);
+    if (!endpoint)
+      return complaint_about(*given, value, "is not an endpoint such as 192.0.2.1:5349");
+    stun.tls_listen.push_back(*endpoint);
+  }
+  if (!stun.tls_listen.empty() && !has_certificate)
+    return Complaint{given->fault, given->origin + ": needs --tls-cert and --tls-key"};
+  return std::nullopt;
+}
+
 std::optional<Complaint> read_members(const Settings& settings, StunOptions& stun) {
   const auto* given = settings.find("stun_member");
   if (given == nullptr) return std::nullopt;
@@ -91,6 +116,7 @@ std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t defa
 
 std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun) {
   if (auto complaint = read_listen(settings, stun)) return complaint;
+  if (auto complaint = read_tls_listen(settings, stun)) return complaint;
   if (auto complaint = read_members(settings, stun)) return complaint;
   if (const auto* given = settings.find("stun_external_ip")) {
     const auto ip = IpAddress::parse(given->values.front());
@@ -105,6 +131,14 @@ std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions
     stun.per_source_per_second = *rate;
   }
   return std::nullopt;
+}
+
+void share_stun(const Settings& settings, Options& options) {
+  auto& host = options.host.stun;
+  host.per_source_per_second = options.stun.per_source_per_second;
+  host.is_server = options.command == Command::boot ? !options.stun.listen.empty()
+                                                    : settings.is_on("serve_stun");
+  if (options.command == Command::node) host.servers = stun_server_addresses(options);
 }
 
 std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe) {
@@ -122,8 +156,8 @@ std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptio
   if (settings.command == Command::pair && probe.remote.empty())
     return Complaint{
         ExitCode::usage,
-        "probe pair: whose path? Give what `pyrsia probe --json` said there, as a file "
-        "or as the URL http://HOST:PORT/probe"};
+        "probe pair: whose path? Give a peer id, an address that ends in /p2p/<id>, "
+        "http://HOST:PORT/probe, or a file with what `pyrsia probe --json` said there"};
   return std::nullopt;
 }
 

@@ -1,6 +1,8 @@
 #include "commands.hpp"
 #include "identity.hpp"
 #include "runtime/event.hpp"
+#include "runtime/task_group.hpp"
+#include "stun_tls.hpp"
 #include "terminal.hpp"
 
 #include <pyrsia/runtime.hpp>
@@ -15,6 +17,7 @@ namespace pyrsia::app {
 stun::ServerConfig stun_config(const StunOptions& options, std::optional<KeyPair> key) {
   stun::ServerConfig config;
   config.udp = config.tcp = options.listen;
+  config.tls = options.tls_listen;
   config.external_v4 = options.external_v4;
   config.responder.limit.per_second = options.per_source_per_second;
   config.responder.limit.burst = 2 * options.per_source_per_second;
@@ -45,13 +48,21 @@ void announce(Terminal& terminal, const stun::Server& server, bool is_json) {
     tcp.emplace_back(endpoint.to_string());
     if (!is_json) terminal.data("STUN over TCP  " + endpoint.to_string());
   }
+  boost::json::array tls;
+  for (const auto& endpoint : server.tls_endpoints()) {
+    tls.emplace_back(endpoint.to_string());
+    if (!is_json) terminal.data("STUN over TLS  " + endpoint.to_string());
+  }
   line["udp"] = std::move(udp);
   line["tcp"] = std::move(tcp);
+  line["tls"] = std::move(tls);
   if (is_json) terminal.data(boost::json::serialize(line));
 }
 
-Task<> serve(stun::Server& server, Event& stop_asked) {
+Task<> serve(stun::Server& server, TaskGroup& tasks, Event& stop_asked) {
   (void)co_await stop_asked.wait();
+  tasks.cancel();
+  (void)co_await tasks.join();
   co_return co_await server.stop();
 }
 
@@ -75,8 +86,15 @@ ExitCode run_stun_server(const Options& options) {
   }
   Runtime runtime;
   const auto sink = terminal.sink();
-  stun::Server server(runtime.env(), stun_config(options.stun, key), Logger("stun", sink));
+  StunTls tls(runtime.env(), options.host.web_tls, Logger("tls", sink));
   std::string detail;
+  if (!runtime.run(tls.load(&detail))) {
+    complain({ExitCode::bad_config, detail});
+    return ExitCode::bad_config;
+  }
+  auto config = stun_config(options.stun, key);
+  config.secure = tls.as_server();
+  stun::Server server(runtime.env(), std::move(config), Logger("stun", sink));
   if (const auto started = server.start(&detail); !started) {
     const bool is_taken = started.error() == Errc::address_in_use;
     complain({is_taken ? ExitCode::try_later : ExitCode::bad_config,
@@ -84,9 +102,11 @@ ExitCode run_stun_server(const Options& options) {
     return is_taken ? ExitCode::try_later : ExitCode::bad_config;
   }
   announce(terminal, server, options.is_json);
+  TaskGroup tasks(runtime.env());
+  tasks.spawn(tls.watch());
   Event stop_asked(runtime.env().executor());
   int signals = 0;
-  const auto ended = runtime.run(serve(server, stop_asked), [&](int) {
+  const auto ended = runtime.run(serve(server, tasks, stop_asked), [&](int) {
     if (++signals > 1) std::_Exit(0);
     stop_asked.notify();
   });

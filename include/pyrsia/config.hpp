@@ -57,6 +57,20 @@ struct WebTlsConfig {
   std::optional<std::filesystem::path> extra_roots;
 };
 
+/// STUN at the UDP ports of QUIC, told apart by the first byte. RFC 9443.
+struct StunConfig {
+  bool is_server = false;  ///< Answer whoever asks there.
+  /// Requests that one IPv4 address or IPv6 /64 may make, after twice as many at once. 0: any
+  /// number.
+  std::uint32_t per_source_per_second = 200;
+  /// Ask where the sockets of QUIC are seen, which is what hole punching needs: `servers`, and the
+  /// boot peers that we are connected to and that have an address of QUIC.
+  bool is_client = true;
+  std::vector<Multiaddr> servers;  ///< "/ip4/192.0.2.1/udp/3478", "/dns/stun.example.org/udp/3478"
+  Duration interval = std::chrono::minutes(5);         ///< Until they are asked again.
+  Duration retry_interval = std::chrono::seconds(10);  ///< While none has answered; doubles.
+};
+
 /// Everything that a Host can be told. The defaults make a node that listens, and no more.
 struct Config {
   /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
@@ -98,6 +112,7 @@ struct Config {
   /// see docs/adr/0022-evidence-as-lines.md. Empty: nothing is recorded.
   std::function<void(const std::string& line)> evidence_sink;
   AutonatV2Config autonat_v2;
+  StunConfig stun;
   /// Serve /perf/1.0.0, which costs as much as others want it to: for measurements.
   bool serves_perf = false;
   LogSink log;  ///< Empty: silence.

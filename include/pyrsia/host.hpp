@@ -63,6 +63,8 @@ class Host {
   NatReport nat() const;
   /// What routers do for us.
   PortMappingReport port_mapping() const;
+  /// The NAT64 prefixes that routers advertise (RFC 8781), "64:ff9b::/96".
+  std::vector<std::string> nat64_prefixes() const;
   /// Tells that addresses or routers may be others now, or that the machine has slept: what depends
   /// on them is looked at again at once.
   void network_changed();

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <pyrsia/error.hpp>
+#include <pyrsia/ip.hpp>
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/nat.hpp>
 #include <pyrsia/peer_id.hpp>
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -65,13 +67,27 @@ struct BootstrapProgress {
   Stage stage = Stage::fetching;
   std::string text;
 };
+/// A router has opened, moved or closed a port of ours, or a dial-back has shown whether others get
+/// through.
+struct PortMappingChanged {
+  enum class Stage { made, changed, lost, confirmed, broken };
+  Stage stage = Stage::made;
+  std::string transport;  ///< "tcp", "udp"
+  Endpoint internal;
+  Endpoint external;
+  std::string protocol;  ///< "pcp", "nat-pmp", "upnp"
+  std::string reason;    ///< In plain words.
+};
+/// "made", "changed", "lost", "confirmed", "broken".
+std::string_view name(PortMappingChanged::Stage stage) noexcept;
+
 /// Fully connected: a boot node that we are connected to sent us an inbound probe request.
 struct Connected {
   PeerId peer;
 };
 
-using HostEvent =
-    std::variant<InboundProbe, OutboundProbe, StatusChanged, Listening, PeerConnected,
-                 PeerDisconnected, BootstrapProgress, Connected, AddressVerdictChanged>;
+using HostEvent = std::variant<InboundProbe, OutboundProbe, StatusChanged, Listening, PeerConnected,
+                               PeerDisconnected, BootstrapProgress, Connected,
+                               AddressVerdictChanged, PortMappingChanged>;
 
 }  // namespace pyrsia

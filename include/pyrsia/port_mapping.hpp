@@ -40,6 +40,8 @@ struct PortMappingAttempt {
   std::string state;  ///< "asking", "found", "failed"
   std::string reason;
   Duration took{0};
+  std::string external;  ///< The router's outside address, if it told it.
+  std::string name;      ///< What the router calls itself, if it told it.
 };
 
 struct PortMappingReport {

@@ -80,6 +80,13 @@ Result<> validate(const Config& config, std::string* detail) {
     if (address.is_relayed())
       return refuse(detail, "announce", address.to_string(), "is the address of a relay");
   }
+  for (const auto& address : config.stun.servers) {
+    const bool is_udp = address.has(Protocol::udp) && !address.has(Protocol::quic_v1) &&
+                        address.port().value_or(0) != 0;
+    if (!is_udp || address.has(Protocol::dnsaddr))
+      return refuse(detail, "stun-server", address.to_string(),
+                    "is not /ip4|ip6|dns|dns4|dns6/…/udp/<port>");
+  }
   PYRSIA_TRY(validate_peers("peer", config.peers, detail));
   PYRSIA_TRY(validate_peers("probe", config.probe_servers, detail));
   PYRSIA_TRY(validate_peers("sibling", config.siblings, detail));
@@ -112,9 +119,10 @@ Result<> validate(const Config& config, std::string* detail) {
   const auto& autonat = config.autonat;
   for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
                           autonat.dial_back_budget, config.autonat_v2.refresh_interval,
-                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout}) {
+                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout,
+                          config.stun.interval, config.stun.retry_interval}) {
     if (time <= Duration(0)) {
-      if (detail) *detail = "autonat: a time is not longer than nothing";
+      if (detail) *detail = "autonat or stun: a time is not longer than nothing";
       return Errc::invalid_argument;
     }
   }

@@ -49,6 +49,20 @@ void add_perf(const Add& add, const perf::ServerMetrics& m) {
   add("perf_sent_bytes", m.sent_bytes);
 }
 
+void add_shared_ports(const Add& add, const host::SharedPorts& ports) {
+  const auto& m = ports.metrics();
+  add("quic_stun_rounds", m.rounds);
+  add("quic_stun_answers", m.answers);
+  add("quic_stun_no_answers", m.no_answers);
+  add("quic_stun_lost", m.lost);
+  const auto& c = ports.client_metrics();
+  add("quic_stun_client_sent", c.sent);
+  add("quic_stun_client_received", c.received);
+  add("quic_stun_client_malformed", c.malformed);
+  add("quic_stun_client_unmatched", c.unmatched);
+  add("quic_stun_client_wrong_source", c.wrong_source);
+}
+
 }  // namespace
 
 std::map<std::string, std::uint64_t> Host::State::counters() const {
@@ -113,6 +127,8 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("udp_sent", u.sent);
   add("udp_truncated", u.truncated);
   add("udp_segments_refused", u.segments_refused);
+  add_shared_ports(add, *shared_ports);
+  out.merge(shared_ports->server_counters());
   const auto& p = pinger.metrics();
   add("ping_sent", p.sent);
   add("ping_failed", p.failed);

@@ -2,6 +2,18 @@
 
 namespace pyrsia {
 
+std::string_view name(PortMappingChanged::Stage stage) noexcept {
+  using Stage = PortMappingChanged::Stage;
+  switch (stage) {
+    case Stage::made: return "made";
+    case Stage::changed: return "changed";
+    case Stage::lost: return "lost";
+    case Stage::confirmed: return "confirmed";
+    case Stage::broken: return "broken";
+  }
+  return "";
+}
+
 void EventQueue::push(HostEvent event) {
   if (is_closed_) return;
   if (events_.size() == kMaxEvents) {

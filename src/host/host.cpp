@@ -50,6 +50,14 @@ PortMappingReport Host::port_mapping() const {
   return state_->mapped_ports.report();
 }
 
+std::vector<std::string> Host::nat64_prefixes() const {
+  std::vector<std::string> out;
+  if (!state_->network_watcher) return out;
+  for (const auto& one : state_->network_watcher->nat64_prefixes())
+    out.push_back(one.prefix.to_string() + "/" + std::to_string(one.bits));
+  return out;
+}
+
 void Host::network_changed() {
   state_->mapped_ports.network_changed();
 }

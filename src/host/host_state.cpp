@@ -149,7 +149,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
       memory(env, config.network_memory, log.named("memory")),
       mapped_ports(
           env, config, classifier, memory,
-          [this](const host::MappingChanged& change) { port_mapping_changed(change); },
+          {.on_change =
+               [this](const host::MappingChanged& change) { port_mapping_changed(change); },
+           .on_event = [this](const PortMappingChanged& event) { events.push(event); }},
           log.named("portmap")),
       web_certificate(
           env, config.web_tls,
@@ -197,6 +199,8 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                                                                log.named("quic"));
   quic = over_udp.get();
   swarm.add_transport(std::move(over_udp));
+  shared_ports.emplace(env, config.stun, !config.is_listen_only, *quic, stun_callbacks(),
+                       log.named("stun"));
   swarm.add_observer(*this);
 }
 
@@ -221,6 +225,7 @@ Task<> Host::State::start(std::string* detail) {
   PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
   mapped_ports.start();
+  shared_ports->start();
   autonat_client.start();
   if (config.autonat_v2.is_client) autonat_v2_client.start();
   joiner.start();
@@ -273,12 +278,14 @@ Task<> Host::State::stop() {
   is_running = false;
   PYRSIA_CO_TRY(co_await joiner.stop());
   PYRSIA_CO_TRY(co_await mapped_ports.stop());
+  PYRSIA_CO_TRY(co_await shared_ports->stop());
   PYRSIA_CO_TRY(co_await autonat_client.stop());
   PYRSIA_CO_TRY(co_await autonat_v2_client.stop());
   PYRSIA_CO_TRY(co_await siblings.stop());
   PYRSIA_CO_TRY(co_await identifier.stop());
   tasks.cancel();
   PYRSIA_CO_TRY(co_await tasks.join());
+  network_watcher.reset();
   PYRSIA_CO_TRY(co_await swarm.stop());
   PYRSIA_CO_TRY(co_await memory.save());
   events.close();
@@ -382,6 +389,7 @@ void Host::State::on_listen_addresses_changed() {
   }
   announced_listeners = std::move(now);
   mapped_ports.set_listeners(swarm.listen_addresses());
+  if (is_running) shared_ports->reconsider();
   close_connections_of_lost_addresses();
   addresses_changed();
 }
@@ -405,6 +413,7 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
   feed_servers();
+  look_for_stun_servers();
   choose_version();
   autonat_client.reconsider();
   autonat_v2_client.reconsider();
@@ -490,6 +499,34 @@ void Host::State::feed_servers() {
   if (known == told_servers) return;
   told_servers = known;
   feed(known);
+}
+
+host::SharedPorts::Callbacks Host::State::stun_callbacks() {
+  return {.servers = [this] { return stun_servers(); },
+          .on_contact = [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip); },
+          .on_word =
+              [this](const host::StunWord& word) {
+                if (observed.add(word, swarm.listen_addresses(), env.now())) addresses_changed();
+              }};
+}
+
+std::vector<Endpoint> Host::State::stun_servers() const {
+  std::vector<Endpoint> out;
+  for (const auto& address : joiner.boot_addresses()) {
+    const auto endpoint = address.endpoint();
+    const auto peer = address.peer_id();
+    if (!address.is_quic_v1() || !endpoint || !peer || !swarm.is_connected(*peer)) continue;
+    // Elsewhere something may listen that we have never sent anything to, nor will.
+    if (classifier.is_usable_by_others(endpoint->ip)) out.push_back(*endpoint);
+  }
+  return out;
+}
+
+void Host::State::look_for_stun_servers() {
+  auto now = stun_servers();
+  if (now == told_stun_servers) return;
+  told_stun_servers = std::move(now);
+  shared_ports->reconsider();
 }
 
 /// AutoNAT v1 is for where there is no v2: no server of it, or none with an answer for so long.
@@ -596,17 +633,19 @@ void Host::State::recheck(const std::string& why) {
   close_connections_of_lost_addresses();
   addresses_changed();
   mapped_ports.network_changed();
+  shared_ports->reconsider();
   feed(host::Doubt{why});
 }
 
 Task<> Host::State::watch_network() {
-  const auto watcher = env.watch_network();
+  auto watcher = env.watch_network();
   if (!watcher) {  // Then the interfaces are still looked at every few seconds.
     log.warning("cannot watch the network of this machine", {{"error", watcher.error()}});
     co_return ok;
   }
+  network_watcher = *std::move(watcher);
   for (;;) {
-    PYRSIA_CO_TRY(co_await (*watcher)->changed());
+    PYRSIA_CO_TRY(co_await network_watcher->changed());
     PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
     recheck("the network of this machine has changed");
   }
@@ -620,6 +659,7 @@ Task<> Host::State::keep_house() {
     choose_version();
     if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
     feed(host::TimePassed());
+    if (observed.expire(env.now())) addresses_changed();
     if (env.now() >= next_save) {
       next_save = env.now() + kSaveInterval;
       PYRSIA_CO_TRY(co_await memory.save());

@@ -7,6 +7,7 @@
 #include "host/network_memory.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
+#include "host/shared_ports.hpp"
 #include "host/wake_detector.hpp"
 #include "host/web_certificate.hpp"
 #include "protocols/autonat/client.hpp"
@@ -63,6 +64,7 @@ struct Host::State final : private swarm::Observer,
   host::NetworkMemory memory;
   host::MappedPorts mapped_ports;
   host::WebCertificate web_certificate;
+  std::optional<host::SharedPorts> shared_ports;
   ping::Pinger pinger;
   identify::Identifier identifier;
   autonat::Server autonat_server;
@@ -84,6 +86,8 @@ struct Host::State final : private swarm::Observer,
   std::optional<TimePoint> planned_round;                           ///< The same of AutoNAT v2.
   std::optional<TimePoint> v2_since;  ///< When the first server of AutoNAT v2 was there.
   host::KnownServers told_servers;
+  std::vector<Endpoint> told_stun_servers;
+  std::unique_ptr<NetworkWatcher> network_watcher;  ///< While it runs.
   std::vector<host::MappingChanged> port_mappings;  ///< Those that are there.
   host::WakeDetector wake_detector;
   bool is_recording = false;  ///< The header has been written.
@@ -112,6 +116,10 @@ struct Host::State final : private swarm::Observer,
   void feed(const host::ReachabilityInput& input);
   void feed_servers();
   void choose_version();
+  host::SharedPorts::Callbacks stun_callbacks();
+  /// The boot peers that we are connected to and that have QUIC: there they answer STUN, too.
+  std::vector<Endpoint> stun_servers() const;
+  void look_for_stun_servers();
   std::vector<Multiaddr> addresses_over(const std::vector<Multiaddr>& waists) const;
   /// How our NAT maps each kind of listener, as far as peers have seen it.
   void feed_nat_mappings();

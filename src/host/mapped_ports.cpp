@@ -35,14 +35,27 @@ std::string_view state_name(portmap::Attempt::State state) {
   return "";
 }
 
+PortMappingChanged::Stage stage_of(portmap::MappingEvent::Kind kind) {
+  using Kind = portmap::MappingEvent::Kind;
+  using Stage = PortMappingChanged::Stage;
+  switch (kind) {
+    case Kind::gained: return Stage::made;
+    case Kind::changed: return Stage::changed;
+    case Kind::lost: return Stage::lost;
+    case Kind::confirmed: return Stage::confirmed;
+    case Kind::broken: return Stage::broken;
+  }
+  return Stage::made;
+}
+
 }  // namespace
 
 MappedPorts::MappedPorts(Env& env, const Config& config, const AddressClassifier& classifier,
-                         NetworkMemory& memory, OnChange on_change, Logger log)
+                         NetworkMemory& memory, Callbacks callbacks, Logger log)
     : is_on_(config.port_mapping.mode == PortMappingMode::automatic &&
              config.scope != AddressScope::loopback),
       memory_(memory),
-      on_change_(std::move(on_change)),
+      callbacks_(std::move(callbacks)),
       log_(log) {
   if (!is_on_) return;
   portmap::Memory remembering;
@@ -118,24 +131,34 @@ PortMappingReport MappedPorts::report() const {
   }
   for (const auto& each : report.attempts)
     out.attempts.push_back({each.server.to_string(), std::string(name(each.method)),
-                            std::string(state_name(each.state)), each.words, each.took});
+                            std::string(state_name(each.state)), each.words, each.took,
+                            each.external ? each.external->to_string() : "", each.name});
   return out;
 }
 
 void MappedPorts::on_mapping(const portmap::MappingEvent& event) {
-  using Kind = portmap::MappingEvent::Kind;
-  const auto* const what = event.kind == Kind::lost     ? "port mapping lost"
-                           : event.kind == Kind::gained ? "port mapping gained"
-                                                        : "port mapping changed";
-  log_.info(what, {{"inside", event.listener.at.to_string()},
-                   {"outside", event.external.to_string()},
-                   {"protocol", name(event.method)}});
+  const auto stage = stage_of(event.kind);
+  log_.info("port mapping", {{"what", name(stage)},
+                             {"inside", event.listener.at.to_string()},
+                             {"outside", event.external.to_string()},
+                             {"protocol", name(event.method)}});
+  const bool is_udp = event.listener.transport == portmap::Transport::udp;
+  PortMappingChanged told;
+  told.stage = stage;
+  told.transport = name(event.listener.transport);
+  told.internal = event.listener.at;
+  told.external = event.external;
+  told.protocol = name(event.method);
+  told.reason = event.words;
+  callbacks_.on_event(told);
+  if (stage == PortMappingChanged::Stage::confirmed || stage == PortMappingChanged::Stage::broken)
+    return;  // What can be reached is the same as before.
   MappingChanged change;
-  change.is_gained = event.kind != Kind::lost;
-  change.is_udp = event.listener.transport == portmap::Transport::udp;
+  change.is_gained = stage != PortMappingChanged::Stage::lost;
+  change.is_udp = is_udp;
   change.local_port = event.listener.at.port;
   change.external = event.external;
-  on_change_(change);
+  callbacks_.on_change(change);
 }
 
 portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) {

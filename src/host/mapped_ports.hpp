@@ -5,6 +5,7 @@
 #include "nat/portmap/mapper.hpp"
 
 #include <pyrsia/config.hpp>
+#include <pyrsia/host_event.hpp>
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/nat.hpp>
 #include <pyrsia/port_mapping.hpp>
@@ -23,11 +24,15 @@ namespace pyrsia::host {
 /// in which network. Owned by the host; classifier and memory must outlive it.
 class MappedPorts final : private portmap::Observer {
  public:
-  /// `on_change` is told of each port that routers have opened, or closed.
-  using OnChange = std::function<void(const MappingChanged& change)>;
+  struct Callbacks {
+    /// Is told of each port that routers have opened, or closed.
+    std::function<void(const MappingChanged& change)> on_change;
+    /// The same, and what dial-backs showed, for whoever watches.
+    std::function<void(const PortMappingChanged& event)> on_event;
+  };
 
   MappedPorts(Env& env, const Config& config, const AddressClassifier& classifier,
-              NetworkMemory& memory, OnChange on_change, Logger log);
+              NetworkMemory& memory, Callbacks callbacks, Logger log);
   ~MappedPorts() override;
 
   bool is_on() const { return is_on_; }
@@ -54,7 +59,7 @@ class MappedPorts final : private portmap::Observer {
 
   bool is_on_;
   NetworkMemory& memory_;
-  OnChange on_change_;
+  Callbacks callbacks_;
   Logger log_;
   portmap::Metrics metrics_;
   std::vector<NetworkKey> networks_;

@@ -17,30 +17,59 @@ bool is_transport(const Multiaddr& address) {
 bool ObservedAddresses::add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
                             const std::vector<Multiaddr>& listen_addresses, TimePoint now) {
   auto vote = vote_of(connection, observed, listen_addresses);
-  if (!vote) return false;
-  const auto previous = votes_.find(connection.id);
+  return vote && count(connection.id, *std::move(vote), now);
+}
+
+bool ObservedAddresses::count(swarm::ConnectionId id, Vote vote, TimePoint now) {
+  const auto previous = votes_.find(id);
   if (previous != votes_.end()) {
-    if (previous->second.keys == vote->keys) return false;
-    remove(connection.id);
+    if (previous->second.keys == vote.keys) return false;
+    remove(id);
   }
   if (votes_.size() >= limits_.connections) return false;
   std::vector<Key> counted;
-  for (const auto& key : vote->keys) {
+  for (const auto& key : vote.keys) {
     if (!tallies_.contains(key)) {
-      if (tallies_.size() >= limits_.addresses && !make_room(*vote)) continue;
+      if (tallies_.size() >= limits_.addresses && !make_room(vote)) continue;
       tallies_[key].first_seen = now;
     }
     counted.push_back(key);
   }
-  vote->keys = std::move(counted);
-  if (vote->keys.empty()) return false;
-  for (const auto& key : vote->keys) {
+  vote.keys = std::move(counted);
+  if (vote.keys.empty()) return false;
+  for (const auto& key : vote.keys) {
     auto& tally = tallies_[key];
-    ++tally.votes_of_group[vote->group];
-    if (vote->is_port_observed) ++tally.port_votes;
+    ++tally.votes_of_group[vote.group];
+    if (vote.is_port_observed) ++tally.port_votes;
   }
-  votes_.emplace(connection.id, *std::move(vote));
+  votes_.emplace(id, std::move(vote));
   return true;
+}
+
+bool ObservedAddresses::add(const StunWord& word, const std::vector<Multiaddr>& listen_addresses,
+                            TimePoint now) {
+  auto vote = vote_of(word, listen_addresses);
+  if (!vote) return false;
+  const auto is_same = [&](const StunVote& one) {
+    return one.server == word.server && one.local_port == word.local_port;
+  };
+  auto known = std::ranges::find_if(stun_votes_, is_same);
+  if (known == stun_votes_.end()) {
+    const auto of_port = std::ranges::count(stun_votes_, word.local_port, &StunVote::local_port);
+    if (static_cast<std::size_t>(of_port) >= limits_.stun_servers) return false;
+    stun_votes_.push_back({word.server, word.local_port, last_stun_id_--, {}});
+    known = std::prev(stun_votes_.end());
+  }
+  known->until = now + limits_.stun_lifetime;
+  return count(known->id, *std::move(vote), now);
+}
+
+bool ObservedAddresses::expire(TimePoint now) {
+  bool has_changed = false;
+  for (const auto& one : stun_votes_)
+    if (one.until <= now) has_changed = remove(one.id) || has_changed;
+  std::erase_if(stun_votes_, [&](const StunVote& one) { return one.until <= now; });
+  return has_changed;
 }
 
 bool ObservedAddresses::remove(swarm::ConnectionId connection) {
@@ -167,6 +196,27 @@ std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
     if (std::ranges::find(vote.keys, key) == vote.keys.end()) vote.keys.push_back(key);
   }
   if (vote.keys.empty()) return {};
+  return vote;
+}
+
+std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
+    const StunWord& word, const std::vector<Multiaddr>& listen_addresses) const {
+  if (word.mapped.port == 0 || word.mapped.ip.is_v6() != word.server.ip.is_v6()) return {};
+  if (!classifier_.is_usable_by_others(word.mapped.ip)) return {};
+  if (!classifier_.is_usable_by_others(word.server.ip)) return {};
+  const auto is_meant = [&](const Multiaddr& listener) {
+    const auto endpoint = listener.endpoint();
+    return listener.is_quic_v1() && endpoint && endpoint->port == word.local_port &&
+           endpoint->ip.is_v6() == word.mapped.ip.is_v6();
+  };
+  if (std::ranges::none_of(listen_addresses, is_meant)) return {};
+  Vote vote;
+  vote.keys = {{true, word.local_port, word.mapped}};
+  vote.group = group_of(word.server.ip);
+  vote.is_udp = true;
+  vote.remote = word.server;
+  vote.is_port_observed = true;
+  vote.is_outbound = true;
   return vote;
 }
 

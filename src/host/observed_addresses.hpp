@@ -37,11 +37,20 @@ struct ObservedAddress {
   bool is_confirmed() const { return observers >= 3; }
 };
 
+/// What a STUN server said of the UDP port of a listener.
+struct StunWord {
+  Endpoint server;
+  std::uint16_t local_port = 0;
+  Endpoint mapped;
+};
+
 struct ObservedAddressLimits {
   std::size_t connections = 4096;   ///< That vote. Further ones are passed over.
   std::size_t addresses = 256;      ///< Distinct ones in all; then the least supported one goes.
   std::size_t of_one_listener = 3;  ///< Returned for a port; go's figure.
-  unsigned group_bits_v4 = 24;      ///< Peers in the same such network count as one observer.
+  std::size_t stun_servers = 16;    ///< Whose word is kept, for each port; others are passed over.
+  Duration stun_lifetime = std::chrono::minutes(11);  ///< Of such a word: two rounds of asking.
+  unsigned group_bits_v4 = 24;  ///< Peers in the same such network count as one observer.
   unsigned group_bits_v6 = 56;
 };
 
@@ -54,9 +63,10 @@ struct ObservedMapping {
 /// The first `bits` bits of `ip`, and its family, as a key: who shares it is one observer.
 std::string network_key(const IpAddress& ip, unsigned bits);
 
-/// Collects what peers say they see us at (Identify's observedAddr). A peer's word counts while its
-/// connection lasts, once for each group of peers. A plain state machine: no I/O, takes `now`.
-/// Owned by the host; `classifier` must outlive it.
+/// Collects what peers say they see us at (Identify's observedAddr), and STUN servers. A peer's
+/// word counts while its connection lasts, a server's until it says otherwise or for a while, once
+/// for each group of peers and servers. A plain state machine: no I/O, takes `now`. Owned by the
+/// host; `classifier` must outlive it.
 class ObservedAddresses {
  public:
   using Limits = ObservedAddressLimits;
@@ -74,6 +84,11 @@ class ObservedAddresses {
   /// network of liars only displaces its own lies; then the oldest. True if something has changed.
   bool add(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
            const std::vector<Multiaddr>& listen_addresses, TimePoint now);
+  /// A STUN server was asked from the socket of a QUIC listener. Passed over and replaced as of a
+  /// peer. True if something has changed.
+  bool add(const StunWord& word, const std::vector<Multiaddr>& listen_addresses, TimePoint now);
+  /// Lets go of what STUN servers said long ago. True if something has changed.
+  bool expire(TimePoint now);
   /// The connection has ended: its vote is gone. True if something has changed.
   bool remove(swarm::ConnectionId connection);
 
@@ -84,7 +99,7 @@ class ObservedAddresses {
   /// From connections that we opened from a listener's port.
   ObservedMapping port_mapping(bool is_v6, bool is_udp) const;
 
-  std::size_t connection_count() const { return votes_.size(); }
+  std::size_t connection_count() const { return votes_.size() - stun_votes_.size(); }
   std::size_t address_count() const { return tallies_.size(); }
   /// Addresses forgotten because the table was full.
   std::uint64_t evictions() const { return evictions_; }
@@ -111,6 +126,17 @@ class ObservedAddresses {
     bool is_outbound = false;
   };
 
+  /// A server's word has a place among those of connections.
+  struct StunVote {
+    Endpoint server;
+    std::uint16_t local_port;
+    swarm::ConnectionId id;  ///< None that a connection has.
+    TimePoint until;
+  };
+
+  bool count(swarm::ConnectionId id, Vote vote, TimePoint now);
+  std::optional<Vote> vote_of(const StunWord& word,
+                              const std::vector<Multiaddr>& listen_addresses) const;
   std::optional<Vote> vote_of(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
                               const std::vector<Multiaddr>& listen_addresses) const;
   std::string group_of(const IpAddress& observer) const;
@@ -122,6 +148,8 @@ class ObservedAddresses {
   Limits limits_;
   std::map<Key, Tally> tallies_;
   std::unordered_map<swarm::ConnectionId, Vote> votes_;
+  std::vector<StunVote> stun_votes_;
+  swarm::ConnectionId last_stun_id_ = ~swarm::ConnectionId(0);  ///< They count down.
   std::uint64_t evictions_ = 0;
 };
 

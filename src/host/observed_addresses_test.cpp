@@ -98,6 +98,45 @@ TEST_F(ObservedAddressesTest, PassesOverWhatProvesNothing) {
   EXPECT_EQ(observed.connection_count(), 0u);
 }
 
+const std::vector<Multiaddr> kQuicListen{addr("/ip4/192.168.1.5/udp/4001/quic-v1")};
+
+StunWord word_of(const char* server, std::uint16_t mapped_port) {
+  return {{*IpAddress::parse(server), 3478}, 4001, {*IpAddress::parse("5.6.7.8"), mapped_port}};
+}
+
+TEST_F(ObservedAddressesTest, AStunServersWordCountsUntilItSaysOtherwiseOrIsOld) {
+  EXPECT_TRUE(observed.add(word_of("9.9.9.1", 33333), kQuicListen, TimePoint(0s)));
+  EXPECT_FALSE(observed.add(word_of("9.9.9.1", 33333), kQuicListen, TimePoint(1s)));
+  EXPECT_TRUE(observed.add(word_of("9.9.8.1", 33333), kQuicListen, TimePoint(1s)));
+  auto all = observed.candidates(1);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].observers, 2u);
+  EXPECT_TRUE(all[0].is_udp && all[0].is_port_observed);
+  EXPECT_EQ(observed.port_mapping(false, true).mapping, PortMapping::endpoint_independent);
+  EXPECT_EQ(observed.connection_count(), 0u);
+
+  EXPECT_TRUE(observed.add(word_of("9.9.8.1", 44444), kQuicListen, TimePoint(2s)));
+  EXPECT_EQ(observed.candidates(1).size(), 2u);
+  EXPECT_EQ(observed.port_mapping(false, true).mapping, PortMapping::endpoint_dependent);
+
+  EXPECT_FALSE(observed.expire(TimePoint(10min)));
+  EXPECT_TRUE(observed.expire(TimePoint(11min + 1s)));
+  EXPECT_EQ(observed.candidates(1).size(), 1u);
+  EXPECT_TRUE(observed.expire(TimePoint(12min)));
+  EXPECT_TRUE(observed.candidates(1).empty());
+}
+
+TEST_F(ObservedAddressesTest, StunServersAreFewAndOutside) {
+  EXPECT_FALSE(observed.add(word_of("192.168.1.9", 33333), kQuicListen, {}));
+  EXPECT_FALSE(observed.add(word_of("9.9.9.1", 0), kQuicListen, {}));
+  EXPECT_FALSE(observed.add(word_of("9.9.9.1", 33333), kListen, {}));  // No QUIC there.
+  for (int i = 0; i < 40; ++i) {
+    const auto server = "9.9." + std::to_string(i) + ".1";
+    observed.add(word_of(server.c_str(), 33333), kQuicListen, {});
+  }
+  EXPECT_EQ(observed.candidates(1).at(0).observers, 16u);
+}
+
 TEST_F(ObservedAddressesTest, TrailingPeerIdsAreTolerated) {
   const auto id = some_key().peer_id().to_string();
   const auto doubled = addr("/ip4/5.6.7.8/tcp/33333/p2p/" + id + "/p2p/" + id);

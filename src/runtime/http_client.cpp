@@ -1,6 +1,7 @@
 #include "runtime/http_client.hpp"
 
 #include "runtime/event.hpp"
+#include "runtime/socket_address.hpp"
 #include "runtime/timeout.hpp"
 
 #include <curl/curl.h>
@@ -200,6 +201,12 @@ class HttpClient::Transfer {
     set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(request.max_body_bytes));
     set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
     set(CURLOPT_WRITEDATA, this);
+    if (request.local) {
+      const auto source = "host!" + request.local->to_string();
+      set(CURLOPT_INTERFACE, source.c_str());
+      if (request.local->is_v6())
+        set(CURLOPT_ADDRESS_SCOPE, static_cast<long>(interface_with(*request.local)));
+    }
     for (const auto& header : request.headers)
       headers_ = curl_slist_append(headers_, header.c_str());
     if (method == Method::post) {

@@ -137,10 +137,24 @@ struct Gateway {
   auto operator<=>(const Gateway&) const = default;
 };
 
+/// The prefix by which IPv4 is reached from a network that has only IPv6, as a router advertises
+/// it. RFC 8781.
+struct AdvertisedNat64 {
+  IpAddress prefix;   ///< IPv6; the bits behind it are 0.
+  unsigned bits = 0;  ///< 32, 40, 48, 56, 64 or 96.
+  Duration lifetime{0};
+  bool operator==(const AdvertisedNat64&) const = default;
+};
+
 /// Tells when the network of this machine changes: an address, a route, an interface.
 class NetworkWatcher {
  public:
   virtual ~NetworkWatcher() = default;
+
+  /// The NAT64 prefixes that routers have advertised since the watcher was made and that are still
+  /// good, at most 8; a change of them is a change of the network. Who begins to watch hears of
+  /// them with the next advertisement, which may take minutes.
+  virtual std::vector<AdvertisedNat64> nat64_prefixes() { return {}; }
 
   /// Ends when something has changed since it ended last, or since the watcher was made; what
   /// changes at once is one change. One task at a time. Errors: `Errc::closed`, `Errc::cancelled`.
@@ -156,6 +170,8 @@ struct HttpRequest {
   int max_redirects = 5;
   /// No proxy, whatever the environment says: for a server beside us. Its host is an IP address.
   bool is_direct = false;
+  /// Leaves from this address of ours; a link-local host is meant on the interface that has it.
+  std::optional<IpAddress> local = std::nullopt;
   std::vector<std::string> headers = {};  ///< More of them, "Name: value".
   std::string body = {};                  ///< Of a POST.
 };

@@ -2,6 +2,7 @@
 
 #include "runtime/descriptor.hpp"
 #include "runtime/kernel_error.hpp"
+#include "runtime/nd_options.hpp"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -17,8 +18,9 @@
 namespace pyrsia {
 namespace {
 
-constexpr std::uint32_t kGroups =
-    RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+constexpr std::uint32_t kGroups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+                                  RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
+                                  1U << (RTNLGRP_ND_USEROPT - 1);
 
 /// The body of a message of this type; none if it is cut off.
 template <class T>
@@ -45,8 +47,8 @@ bool is_change(std::uint16_t type, BytesView message) {
 
 class KernelNetworkWatcher final : public NetworkWatcher {
  public:
-  KernelNetworkWatcher(Reactor& reactor, const asio::any_io_executor& executor)
-      : descriptor_(reactor, executor) {}
+  KernelNetworkWatcher(Reactor& reactor, Env& env)
+      : env_(env), descriptor_(reactor, env.executor()) {}
 
   Result<> open(int socket) { return descriptor_.open(socket); }
 
@@ -56,6 +58,7 @@ class KernelNetworkWatcher final : public NetworkWatcher {
       if (take_all()) co_return ok;
     }
   }
+  std::vector<AdvertisedNat64> nat64_prefixes() override { return prefixes_.good(env_.now()); }
 
  private:
   /// Reads what there is. True if it tells of a change.
@@ -67,7 +70,7 @@ class KernelNetworkWatcher final : public NetworkWatcher {
       if (size >= 0) {
         const auto read = std::size_t(size);
         // One that did not fit, or was dropped, may have told of anything.
-        has_changed |= read > buffer.size() || tells_of_change(BytesView(buffer).first(read));
+        has_changed |= read > buffer.size() || take(BytesView(buffer).first(read));
       } else if (errno == ENOBUFS) {
         has_changed = true;
       } else if (errno != EINTR) {
@@ -78,6 +81,15 @@ class KernelNetworkWatcher final : public NetworkWatcher {
     return has_changed;
   }
 
+  bool take(BytesView bytes) {
+    bool has_changed = tells_of_change(bytes);
+    for (const auto& advertised : read_nat64(bytes))
+      has_changed |= prefixes_.take(advertised, env_.now());
+    return has_changed;
+  }
+
+  Env& env_;
+  Nat64Prefixes prefixes_;
   Descriptor descriptor_;
 };
 
@@ -94,8 +106,7 @@ bool tells_of_change(BytesView bytes) {
   return false;
 }
 
-Result<std::unique_ptr<NetworkWatcher>> watch_network(Reactor& reactor,
-                                                      const asio::any_io_executor& executor) {
+Result<std::unique_ptr<NetworkWatcher>> watch_network(Reactor& reactor, Env& env) {
   const int socket = ::socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (socket < 0) return kernel_error(errno);
   sockaddr_nl address{};
@@ -106,7 +117,7 @@ Result<std::unique_ptr<NetworkWatcher>> watch_network(Reactor& reactor,
     ::close(socket);
     return kernel_error(error);
   }
-  auto watcher = std::make_unique<KernelNetworkWatcher>(reactor, executor);
+  auto watcher = std::make_unique<KernelNetworkWatcher>(reactor, env);
   PYRSIA_TRY(watcher->open(socket));
   return std::unique_ptr<NetworkWatcher>(std::move(watcher));
 }

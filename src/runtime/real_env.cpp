@@ -100,7 +100,7 @@ std::vector<InterfaceAddress> KernelEnv::interface_addresses() {
 }
 
 Result<std::unique_ptr<NetworkWatcher>> KernelEnv::watch_network() {
-  return pyrsia::watch_network(reactor_, executor());
+  return pyrsia::watch_network(reactor_, *this);
 }
 
 Task<std::vector<IpAddress>> KernelEnv::resolve(std::string name, IpFamily family) {

@@ -30,7 +30,9 @@ socklen_t* SocketAddress::size_to_fill() {
 }
 
 bool SocketAddress::is_link_local_v6() const {
-  return family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&storage_.v6.sin6_addr);
+  if (family() != AF_INET6) return false;
+  const auto* const ip = &storage_.v6.sin6_addr;
+  return IN6_IS_ADDR_LINKLOCAL(ip) || IN6_IS_ADDR_MC_LINKLOCAL(ip);
 }
 
 Endpoint SocketAddress::endpoint() const {

@@ -25,6 +25,7 @@ class SimHost::Watcher final : public NetworkWatcher {
   ~Watcher() override { host_.watchers_.erase(this); }
 
   Task<> changed() override { return event_.wait(); }
+  std::vector<AdvertisedNat64> nat64_prefixes() override { return host_.nat64_; }
   void notify() { event_.notify(); }
 
  private:
@@ -110,6 +111,11 @@ void SimHost::set_addresses(const std::vector<std::string>& addresses) {
   const auto before = std::exchange(addresses_, {});
   for (const auto& text : addresses) addresses_.push_back(IpAddress::parse(text).value());
   network_.readdress(*this, before);
+  announce_network_change();
+}
+
+void SimHost::set_nat64(std::vector<AdvertisedNat64> prefixes) {
+  nat64_ = std::move(prefixes);
   announce_network_change();
 }
 

@@ -54,6 +54,8 @@ class SimHost final : public BareEnv, public Node {
   void set_gateways(const std::vector<std::string>& addresses);
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
+  /// What routers advertise. Watchers are told.
+  void set_nat64(std::vector<AdvertisedNat64> prefixes);
   /// Watchers are told that something has changed, such as a route.
   void announce_network_change();
   std::size_t connection_count() const { return tcp_.connection_count(); }
@@ -79,6 +81,7 @@ class SimHost final : public BareEnv, public Node {
   bool is_up_ = true;
   Duration wall_offset_{0};
   std::vector<Gateway> gateways_;
+  std::vector<AdvertisedNat64> nat64_;
   class Watcher;
   std::set<Watcher*> watchers_;
   TcpStack tcp_;

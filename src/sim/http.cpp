@@ -180,14 +180,17 @@ struct Progress {
   std::string step;
 };
 
-Task<std::unique_ptr<TcpSocket>> connect(Env& env, const Url& url, Progress& progress) {
+Task<std::unique_ptr<TcpSocket>> connect(Env& env, const Url& url,
+                                         const std::optional<IpAddress>& local,
+                                         Progress& progress) {
   progress.step = "resolving " + url.host;
   PYRSIA_CO_TRY(const auto addresses, co_await env.resolve(url.host, IpFamily::any));
   Error last = Errc::unreachable;
   for (const auto& ip : addresses) {
     const Endpoint remote{ip, url.port};
     progress.step = "connecting to " + remote.to_string();
-    const TcpConnectOptions options;
+    TcpConnectOptions options;
+    if (local) options.local = Endpoint{*local, 0};
     auto socket = co_await env.tcp_connect(remote, options);
     if (socket) co_return std::move(socket);
     last = socket.error();
@@ -215,7 +218,7 @@ std::string request_text(Method method, const Url& url, const HttpRequest& reque
 
 Task<Answer> exchange(Env& env, Method method, const Url& url, const HttpRequest& request,
                       Progress& progress) {
-  PYRSIA_CO_TRY(const auto socket, co_await connect(env, url, progress));
+  PYRSIA_CO_TRY(const auto socket, co_await connect(env, url, request.local, progress));
   progress.step = "asking " + url.authority;
   const auto sent = request_text(method, url, request);
   PYRSIA_CO_TRY(co_await socket->write_all(as_bytes(sent)));

@@ -1,7 +1,11 @@
 """The commands, their settings and the local HTTP API."""
+import contextlib
 import json
 import os
+import re
+import socket
 import stat
+import struct
 import subprocess
 import urllib.request
 
@@ -257,6 +261,79 @@ def test_a_node_that_knows_no_server_is_no_hindrance(program):
         expect(asked["servers"] == [], asked)
         done = run(program, "probe", "-p", port, "--json", "-B", "http://127.0.0.1:1/status", cwd=cwd)
         expect(json.loads(done.stdout)["servers"] == ["127.0.0.1:3478"], done)
+
+
+def udp_port_of(node):
+    """Where the node listens for QUIC."""
+    told = node.wait_event("listening", lambda e: "/quic-v1" in e["address"])
+    return int(re.search(r"/udp/(\d+)/", told["address"])[1])
+
+
+def ask_stun(port, tries=20):
+    """A binding request to this port of this machine, and the address in the answer."""
+    request = struct.pack(">HHI", 1, 0, 0x2112A442) + os.urandom(12)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+        ours.settimeout(0.5)
+        for _ in range(tries):
+            ours.sendto(request, ("127.0.0.1", port))
+            try:
+                answer = ours.recv(2048)
+            except TimeoutError:
+                continue
+            expect(answer[4:20] == request[4:20] and answer[:2] == b"\1\1", answer)
+            return struct.unpack(">H", answer[26:28])[0] ^ 0x2112, ours.getsockname()[1]
+    return None
+
+
+def test_stun_is_answered_at_the_port_of_quic(program):
+    quic = "/ip4/127.0.0.1/udp/0/quic-v1"
+    with directory() as cwd:
+        with Daemon(program, "node", "--listen-only", "--serve-stun", cwd=cwd, listen=quic) as node:
+            seen, sent_from = ask_stun(udp_port_of(node)) or (0, 1)
+            expect(seen == sent_from, (seen, sent_from))
+            expect("pyrsia_stun_answered_total 1\n" in node.get("/metrics").body, "counted once")
+        with Daemon(program, "node", "--listen-only", cwd=cwd, listen=quic) as node:
+            expect(ask_stun(udp_port_of(node), tries=2) is None, "nobody asked it to")
+
+
+@contextlib.contextmanager
+def stun_server(program, cwd):
+    """One with two ports; gives where it listens first."""
+    server = subprocess.Popen([program, "stun-server", "--json", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"],
+                              cwd=cwd, env=clean_environment({}), stdout=subprocess.PIPE, text=True)
+    try:
+        yield json.loads(server.stdout.readline())["udp"][0]
+    finally:
+        server.terminate()
+        server.stdout.close()
+        server.wait(30)
+
+
+def test_a_path_is_told_beforehand_by_asking_the_peer(program):
+    quic = "/ip4/127.0.0.1/udp/0/quic-v1"
+    with directory() as cwd, directory() as there, stun_server(program, cwd) as endpoint:
+        (cwd / "here.json").write_text(run(program, "probe", "--alone", "--json", "--server", endpoint, cwd=cwd).stdout)
+        with Daemon(program, "node", "--listen-only", "-S", endpoint, cwd=there, listen=quic) as peer:
+            address = f"/ip4/127.0.0.1/udp/{udp_port_of(peer)}/quic-v1/p2p/{peer.peer_id}"
+            pair = run(program, "probe", "pair", address, "--local", "here.json", "--json", cwd=cwd)
+            told = json.loads(pair.stdout)
+            expect(told["path"] == "punch" and "both keep" in told["why"], pair)
+            port = str(free_port())
+            with Daemon(program, "node", "-P", address, "-S", endpoint, cwd=cwd, http_port=port, listen=quic) as node:
+                node.wait_event("peer_connected")
+                pair = run(program, "probe", "pair", peer.peer_id, "-p", port, "--json", cwd=cwd)
+                # Which of them, that depends on how far the nodes' own verdicts are.
+                expect(json.loads(pair.stdout)["path"] in ("punch", "direct"), pair)
+                stranger = run(program, "id", "--key", "stranger.key", cwd=cwd).stdout.strip()
+                nobody = run(program, "probe", "pair", stranger, "-p", port, cwd=cwd)
+                expect(nobody.returncode != 0 and nobody.stdout == "", nobody)
+                asked = json.loads(run(program, "probe", "-p", port, "--json", cwd=cwd).stdout)
+                expect(asked["took_ms"] > 0 and asked["udp"]["round_trip_ms"] > 0, asked)
+                expect(asked["gateway"]["mapping_why"] == "port mapping is off", asked["gateway"])
+        with Daemon(program, "node", "--listen-only", "--hide-nat", cwd=there, listen=quic) as peer:
+            address = f"/ip4/127.0.0.1/udp/{udp_port_of(peer)}/quic-v1/p2p/{peer.peer_id}"
+            pair = run(program, "probe", "pair", address, "--local", "here.json", cwd=cwd)
+            expect(pair.returncode == 75 and "does not tell" in pair.stderr, pair)
 
 
 def test_bad_stun_and_probe_settings_are_named(program):

@@ -18,11 +18,12 @@ import cluster
 import commands
 import mapping
 import measuring
+import stun_tls
 import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, websockets)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

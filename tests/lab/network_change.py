@@ -50,6 +50,34 @@ class Lines:
                 self.changed.wait(left)
 
 
+# A router advertisement with nothing in it but PREF64: 64:ff9b::/96, for half an hour. RFC 8781.
+ADVERTISE = """
+import socket, struct
+option = struct.pack(">BBH", 38, 2, 1800) + socket.inet_pton(socket.AF_INET6, "64:ff9b::")[:12]
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as ours:
+    ours.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+    ours.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex("lan"))
+    ours.sendto(struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + option, ("ff02::1", 0))
+"""
+
+
+def advertise_nat64(lab):
+    """A router on the node's link tells its NAT64 prefix; what the node then says of it."""
+    lab.add("router")
+    lab.link("router", "lan", "node", "p-router")
+    lab.ip("node", "link set p-router master eth0")
+    lab.exec("node", "sysctl -qw net.ipv6.conf.eth0.accept_ra=2")
+    time.sleep(3)  # Until the link-local addresses have been looked for twice.
+    since = time.monotonic()
+    lab.exec("router", f"{sys.executable} -", input=ADVERTISE)
+    while time.monotonic() - since < 10:
+        told = json.loads(lab.exec("node", "curl -sf -m 20 http://127.0.0.1:7888/probe"))["ipv6"]
+        if told["nat64"]:
+            return time.monotonic() - since if told["nat64_prefix"] == "64:ff9b::/96" else None
+        time.sleep(0.2)
+    return None
+
+
 def is_listening_on(ip):
     def wanted(line):
         event = json.loads(line)
@@ -86,6 +114,7 @@ def watch(program, scratch):
         nat = json.loads(lab.exec("node", "curl -sf -m 5 http://127.0.0.1:7888/nat"))
         left = [entry["address"] for entry in nat["addresses"]]
         yield "and it is no candidate any more", 0 if left == [f"/ip4/10.0.0.1/tcp/{PORT}"] else None
+        yield "NAT64 prefix advertised, in /probe", advertise_nat64(lab)
         lab.stop(node)
 
 

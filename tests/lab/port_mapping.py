@@ -210,6 +210,29 @@ def pinhole(home):
     return f"{mapping['protocol']}: {mapping['external']}"
 
 
+def pinhole_by_upnp(home):
+    """The router grants one only to the address that asks: over IPv6."""
+    reason = pinhole(home)
+    expect(reason.startswith("upnp"), reason)
+    return reason
+
+
+def probed(home):
+    """What a probe without a node says of the router."""
+    told = json.loads(home.lab.exec("node", f"{home.program} probe --alone --json --server {STRANGER}:3478",
+                                    check=False, timeout=30))
+    gateway = told["gateway"]
+    expect(gateway["router"] == ROUTER and gateway["pcp"] and gateway["nat_pmp"], gateway)
+    expect(told["took_ms"] < 2500, told["took_ms"])
+    expect("dnat ip to" not in home.rules(), "the mapping that was tried is still there")
+    if home.wan == CARRIER_SIDE:
+        expect(gateway["mapped"] is False and "not public" in gateway["mapping_why"], gateway)
+    else:
+        expect(gateway["mapped"] is True and gateway["upnp"] and gateway["name"], gateway)
+        expect(gateway["external_ip"] == home.wan, gateway)
+    return f"{gateway['name']}: {gateway['mapping_why']}"
+
+
 def nothing(home):
     home.lab.stop(home.daemon)
     started = time.monotonic()
@@ -229,6 +252,9 @@ CASES = {
     "router restart": (restarted, {}),
     "CGNAT refusal": (carrier, {"wan": CARRIER_SIDE}),
     "IPv6 pinhole": (pinhole, {"has_v6": True}),
+    "IPv6 pinhole by UPnP": (pinhole_by_upnp, {"has_v6": True, "protocols": ("upnp",)}),
+    "what a probe says of it": (probed, {}),
+    "what a probe says behind CGNAT": (probed, {"wan": CARRIER_SIDE}),
     "a router that says nothing": (nothing, {}),
 }
 

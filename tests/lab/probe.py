@@ -163,6 +163,16 @@ def differences(told, expected):
             if told["udp"].get(fact) != wish]
 
 
+def gateway_differences(told, router):
+    """No router of these cases opens ports; without one nothing is known."""
+    answer = None if router is None else False
+    wishes = {"router": router, "pcp": answer, "nat_pmp": answer, "upnp": answer, "mapped": answer,
+              "second_router": None}
+    found = told.get("gateway", {})
+    return [f"gateway {fact}: {found.get(fact)}, not {wish}" for fact, wish in wishes.items()
+            if found.get(fact) != wish]
+
+
 # --- What others say -----------------------------------------------------------------------------
 
 def short(dependence, what):
@@ -244,13 +254,15 @@ def run_case(name, options):
         os.chdir(scratch)
         if len(case) == 2:
             kind, expected = case
+            router = None
             build_box(lab, options.box, kind, expected.get("nat", True))
         else:
             inner, outer, expected = case
+            router = "1.2.4.1" if inner in ("none", "firewall") else "192.168.1.1"
             build_kernel(lab, inner, outer)
         start_servers(lab, options, scratch)
         told = probe(lab, options.program)
-        faults = differences(told, expected)
+        faults = differences(told, expected) + gateway_differences(told, router)
         if told["took_ms"] > 1000 * LIMIT_SECONDS:
             faults.append(f"took {told['took_ms']:.0f} ms")
         others, more = rivals(lab, options, scratch, told) if options.rivals else ([], [])

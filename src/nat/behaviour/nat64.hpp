@@ -1,6 +1,6 @@
 /// IPv6-only networks with NAT64: which prefix, and how IPv4 addresses look behind it.
-/// Spec: RFC 6052 (addresses), RFC 7050 (discovery). The prefix in router advertisements (RFC 8781)
-/// is not read: the kernel hands it to nobody who does not listen to ICMPv6 himself.
+/// Spec: RFC 6052 (addresses), RFC 7050 (discovery). For the prefix in router advertisements
+/// (RFC 8781) see NetworkWatcher::nat64_prefixes().
 #pragma once
 
 #include "runtime/env.hpp"

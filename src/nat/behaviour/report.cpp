@@ -18,6 +18,26 @@ bool can_map_ports(const GatewayFacts& gateway) {
          gateway.has_upnp.value_or(false);
 }
 
+/// "the router (192.168.1.1, FRITZ!Box)": whom to look for.
+std::string router_text(const GatewayFacts& gateway) {
+  if (!gateway.router) return "the router";
+  auto text = "the router (" + gateway.router->to_string();
+  if (!gateway.name.empty()) text += ", " + gateway.name;
+  return text + ")";
+}
+
+/// What to do about a router that is the only one.
+std::string fix_at_router(const GatewayFacts& gateway) {
+  const auto router = router_text(gateway);
+  if (gateway.is_mapped == true)
+    return "run `pyrsia node`: " + router + " opens its ports when it is asked to";
+  if (can_map_ports(gateway) && gateway.is_mapped == false)
+    return "let " + router +
+           " open ports for this machine, or forward the node's port there: " + gateway.mapping_why;
+  if (can_map_ports(gateway)) return "";
+  return "switch on PCP or UPnP in " + router + ", or forward the node's port there";
+}
+
 /// The cheapest way for somebody behind a NAT or a filter to be reached.
 std::string fix_for(const Report& report) {
   if (report.has_ipv6 == true)
@@ -28,11 +48,11 @@ std::string fix_for(const Report& report) {
     case Position::carrier_nat:
       return "ask the provider for a public IPv4 address, or for IPv6: no setting here helps";
     case Position::double_nat:
+      if (report.gateway.is_mapped == true) return fix_at_router(report.gateway);
       return "set the inner router to bridge mode, or forward the port on both routers";
     case Position::home_nat: break;
   }
-  if (can_map_ports(report.gateway)) return "";
-  return "switch on PCP or UPnP in the router, or forward the node's port there";
+  return fix_at_router(report.gateway);
 }
 
 Advice advise_on_nat(const Report& report) {
@@ -138,7 +158,7 @@ Advice advise(const Report& report) {
                 "A hard NAT, and peers have tried: nobody can connect to this node.", advice.fix};
     return advice;
   }
-  if (report.tcp.is_blocked == false)
+  if (report.tcp.is_blocked == false || report.has_tls == true)
     return {Verdict::udp_blocked,
             "UDP is blocked: only TCP gets out, so QUIC and hole punching over UDP fail.",
             "allow outgoing UDP in the firewall"};

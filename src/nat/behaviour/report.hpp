@@ -24,21 +24,28 @@ enum class Position {
   carrier_nat,  ///< The provider shares one public address: 100.64.0.0/10.
 };
 
-/// What the router was asked about port mapping. Filled in by whoever can.
+/// What the router says about port mapping, and does.
 struct GatewayFacts {
+  std::optional<IpAddress> router;  ///< Of the default route.
+  std::string name;                 ///< What it calls itself; empty: nothing.
   std::optional<bool> has_pcp;
   std::optional<bool> has_nat_pmp;
   std::optional<bool> has_upnp;
-  std::optional<IpAddress> external_ip;  ///< Of the router, in its own words.
+  std::optional<IpAddress> external_ip;    ///< Of the router, in its own words.
+  std::optional<bool> is_mapped;           ///< It opens ports of ours to the world.
+  std::string mapping_why;                 ///< How it does, or why it does not. One line.
+  std::optional<IpAddress> second_router;  ///< Behind it another one answers.
 };
 
 /// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1.
 struct Report {
   UdpBehaviour udp;  ///< Over IPv4, or over IPv6 where there is nothing else.
   TcpBehaviour tcp;
-  std::optional<bool> has_ipv6;       ///< A server was reached over IPv6.
-  std::optional<Endpoint> mapped_v6;  ///< Where it saw us.
-  std::optional<bool> is_captive;     ///< A portal answers in the name of others.
+  std::optional<bool> has_tls;         ///< A server answered over TLS. Nothing: none was asked.
+  std::optional<Endpoint> mapped_tls;  ///< Where it saw us.
+  std::optional<bool> has_ipv6;        ///< A server was reached over IPv6.
+  std::optional<Endpoint> mapped_v6;   ///< Where it saw us.
+  std::optional<bool> is_captive;      ///< A portal answers in the name of others.
   std::optional<bool> has_nat64;
   std::string nat64_prefix;
   GatewayFacts gateway;

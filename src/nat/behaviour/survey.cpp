@@ -26,6 +26,7 @@ Task<> Survey::stop() {
   if (prober_) (void)co_await prober_->stop();
   if (v6_) (void)co_await v6_->stop();
   if (lifetime_) (void)co_await lifetime_->stop();
+  if (gateway_) (void)co_await gateway_->stop();
   co_return ok;
 }
 
@@ -42,6 +43,9 @@ Task<Report> Survey::run() {
   tasks_.spawn(look_for_portal());
   tasks_.spawn(look_for_nat64());
   tasks_.spawn(look_over_v6());
+  if (config_.asks_gateway) tasks_.spawn(ask_gateway());
+  if (!config_.asks_gateway) report_.gateway.mapping_why = "port mapping is off";
+  tasks_.spawn(ask_over_tls());
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
   if (failure_) co_return failure_;
@@ -70,6 +74,11 @@ Task<> Survey::look_for_portal() {
 }
 
 Task<> Survey::look_for_nat64() {
+  if (!config_.advertised_nat64.empty()) {
+    report_.has_nat64 = true;
+    report_.nat64_prefix = config_.advertised_nat64;
+    co_return ok;
+  }
   const auto found = co_await with_timeout(env_, config_.side_limit, find_nat64(env_));
   if (!found) co_return found.error();
   report_.has_nat64 = found->has_value();
@@ -91,6 +100,25 @@ Task<> Survey::look_over_v6() {
   if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
   report_.has_ipv6 = answer && !answer->error;
   if (*report_.has_ipv6) report_.mapped_v6 = answer->mapped;
+  co_return ok;
+}
+
+Task<> Survey::ask_gateway() {
+  gateway_ = std::make_unique<GatewayProbe>(env_, config_.gateway, config_.classifier);
+  PYRSIA_CO_TRY(report_.gateway, co_await gateway_->run());
+  co_return ok;
+}
+
+Task<> Survey::ask_over_tls() {
+  for (const auto& server : config_.tls_servers) {
+    auto asking = stun::ask_over_tcp(env_, server.at, server.secure);
+    const auto answer = co_await with_timeout(env_, config_.tls_limit, std::move(asking));
+    if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+    report_.has_tls = answer && !answer->error;
+    if (!*report_.has_tls) continue;
+    report_.mapped_tls = answer->mapped;
+    co_return ok;
+  }
   co_return ok;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "nat/behaviour/gateway.hpp"
 #include "nat/behaviour/prober.hpp"
 #include "nat/behaviour/report.hpp"
+#include "nat/stun/stream_client.hpp"
 #include "runtime/env.hpp"
 #include "runtime/task_group.hpp"
 
@@ -14,12 +16,25 @@ namespace pyrsia::nat {
 
 class LifetimeProbe;
 
+/// A STUN server over TLS.
+struct TlsServer {
+  Endpoint at;
+  stun::Secure secure;  ///< Checks that it is who it should be.
+};
+
 struct SurveyConfig {
   std::vector<Endpoint> servers;         ///< STUN servers of both families.
+  std::vector<TlsServer> tls_servers;    ///< Asked one after the other, until one answers.
   std::vector<std::string> status_urls;  ///< Of boot servers: what answers there is known.
   bool measures_lifetime = false;        ///< Minutes instead of two seconds.
+  /// Ask the router, and have it open a port for a moment. Not where a node runs, who knows.
+  bool asks_gateway = true;
+  std::string advertised_nat64 = {};  ///< A prefix that is known from routers: nobody is asked.
+  GatewayConfig gateway = {};
+  AddressClassifier classifier = AddressClassifier();
   ProberConfig prober;
-  Duration tcp_limit = std::chrono::milliseconds(600);  ///< Of each connection.
+  Duration tcp_limit = std::chrono::milliseconds(600);   ///< Of each connection.
+  Duration tls_limit = std::chrono::milliseconds(1800);  ///< Of each, with its handshake.
   /// Of portal check and NAT64: where no resolver answers, a probe takes this long.
   Duration side_limit = std::chrono::milliseconds(1200);
 };
@@ -41,6 +56,8 @@ class Survey {
   Task<> look_for_portal();
   Task<> look_for_nat64();
   Task<> look_over_v6();
+  Task<> ask_gateway();
+  Task<> ask_over_tls();
   Task<> probe_transports();
   Task<> measure_lifetime(Endpoint server, IpAddress any);
   std::vector<Endpoint> servers_of(bool is_v6) const;
@@ -52,6 +69,7 @@ class Survey {
   std::unique_ptr<Prober> prober_;
   std::unique_ptr<stun::Client> v6_;
   std::unique_ptr<LifetimeProbe> lifetime_;
+  std::unique_ptr<GatewayProbe> gateway_;
   TaskGroup tasks_;
 };
 

@@ -14,6 +14,7 @@ namespace pyrsia::portmap {
 struct Presence {
   std::optional<IpAddress> external;  ///< Where the protocol tells it without a mapping.
   std::string words;                  ///< "PCP version 2, up for 77 s"
+  std::string name = {};              ///< What it calls itself, printable; mostly nothing.
 };
 
 /// What a router says on its own clock, and when we heard it.

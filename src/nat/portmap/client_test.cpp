@@ -150,6 +150,53 @@ TEST(PortmapClient, UpnpOpensRenewsAndClosesAPinhole) {
   EXPECT_TRUE(lan.run(client.unmap(request, *grant, lan.why)));
 }
 
+/// A node and a router that speak IPv6 with each other, and the router's address on the link.
+struct LinkV6 {
+  LinkV6() {
+    router.does.checks_pinhole_client = true;
+    EXPECT_TRUE(router.start());
+  }
+  ~LinkV6() { world.run(router.stop()); }
+
+  sim::World world;
+  sim::Network net{world};
+  sim::SimHost& node = net.add_host({.name = "node", .addresses = {"2a00::2"}});
+  sim::SimHost& box = net.add_host({.name = "router", .addresses = {"2a00::1"}});
+  FakeRouter router{box, *IpAddress::parse("2a00::1"), *IpAddress::parse("2a00::1"),
+                    [](const auto&, const auto&) {}};
+  Metrics metrics;
+  Context context{node, metrics, {}};
+  std::string why;
+};
+
+TEST(PortmapClient, UpnpOverIpv6AsksForItsOwnAddress) {
+  LinkV6 link;
+  const Route route{*IpAddress::parse("2a00::2"), *IpAddress::parse("2a00::2"),
+                    *IpAddress::parse("2a00::1")};
+  upnp::UpnpClient client(link.context, route, {}, {});
+  MapRequest request;
+  request.internal = {route.local, 44000};
+  auto [grant] = link.world.run(client.map(request, std::nullopt, link.why));
+  ASSERT_TRUE(grant) << link.why;
+  EXPECT_EQ(grant->external, request.internal);
+  EXPECT_EQ(grant->pinhole_id, 7U);
+  request.internal.ip = *IpAddress::parse("2a00::3");
+  auto [other] = link.world.run(client.map(request, std::nullopt, link.why));
+  EXPECT_EQ(other.error(), Errc::refused);
+}
+
+TEST(PortmapClient, WhoIsNotOnTheLinkDescribesNoRouter) {
+  LinkV6 link;
+  link.router.does.description = "<root><device><serviceList></serviceList></device></root>";
+  const Route route{*IpAddress::parse("2a00::2"), *IpAddress::parse("2a00::2"),
+                    *IpAddress::parse("2a00::1")};
+  upnp::UpnpClient client(link.context, route, {}, {});
+  auto discovery = client.discover(link.why);
+  auto [found] = link.world.run(with_timeout(link.node, 3s, std::move(discovery)));
+  EXPECT_FALSE(found);
+  EXPECT_NE(link.why.find("describes no gateway"), std::string::npos) << link.why;
+}
+
 TEST(PortmapClient, ProtocolsThatCannotListSaySo) {
   Lan lan;
   pcp::PcpClient pcp(lan.context, lan.route, pcp::Nonce{}, {});

@@ -29,6 +29,7 @@ class FakeRouter {
     bool does_nothing = false;  ///< Says yes, opens nothing.
     bool forgets_upnp = false;  ///< Says yes, does not list it.
     bool knows_only_permanent = false;
+    bool checks_pinhole_client = false;  ///< Pinholes only for the address that asks.
     std::uint32_t max_lifetime_seconds = 7200;
     std::uint16_t port_offset = 0;  ///< Grants this much above what was asked.
     std::string description = "";   ///< In place of the device's own.
@@ -280,6 +281,8 @@ class FakeRouter {
       return {"200 OK", "<a>" + value("NewConnectionStatus", does.upnp_status) + "</a>"};
     if (is("GetExternalIPAddress"))
       return {"200 OK", "<a>" + value("NewExternalIPAddress", external.to_string()) + "</a>"};
+    const bool is_for_asker = element(request, "InternalClient") == from.to_string();
+    if (is("AddPinhole") && does.checks_pinhole_client && !is_for_asker) return fault(606);
     if (is("AddPinhole") || is("UpdatePinhole"))
       return {"200 OK", "<a>" + value("UniqueID", "7") + "</a>"};
     if (is("DeletePinhole")) return {"200 OK", "<a></a>"};

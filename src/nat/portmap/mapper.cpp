@@ -14,9 +14,6 @@ constexpr Duration kPermanentRenewal = std::chrono::hours(1);
 /// Between two words of a restart that are believed.
 constexpr Duration kAnnouncePause = std::chrono::milliseconds(500);
 
-/// PCP's anycast address: the nearest server that there is. RFC 7723.
-const IpAddress kAnycast = IpAddress::v4({192, 0, 0, 9});
-
 bool is_same(const NetworkId& a, const NetworkId& b) {
   const bool is_same_router = a.gateway.hardware_address.empty() ||
                               b.gateway.hardware_address.empty() ||
@@ -28,18 +25,6 @@ bool is_same(const NetworkId& a, const NetworkId& b) {
 bool belongs_to(const Listener& listener, const IpAddress& local) {
   const auto& ip = listener.at.ip;
   return ip.is_v6() == local.is_v6() && (ip == local || ip.is_unspecified());
-}
-
-/// Where a router beyond the one with this outside is likely to be.
-std::vector<IpAddress> likely_hops(const IpAddress& external) {
-  std::vector<IpAddress> out{kAnycast};
-  if (external.is_v6()) return out;
-  const auto b = external.bytes();
-  for (const std::uint8_t last : {1, 254}) {
-    const auto ip = IpAddress::v4({b[0], b[1], b[2], last});
-    if (ip != external) out.push_back(ip);
-  }
-  return out;
 }
 
 }  // namespace
@@ -106,7 +91,19 @@ void Mapper::network_changed() {
 void Mapper::judge(Transport transport, const Endpoint& external, bool was_reached) {
   for (auto& [local, path] : paths_)
     for (auto& [listener, lease] : path.leases)
-      if (listener.transport == transport && lease.told == external) lease.verdict = was_reached;
+      if (listener.transport == transport && lease.told == external && lease.verdict != was_reached)
+        judge(path, listener, lease, was_reached);
+}
+
+void Mapper::judge(const Path& path, const Listener& listener, Lease& lease, bool was_reached) {
+  lease.verdict = was_reached;
+  MappingEvent event;
+  event.kind = was_reached ? MappingEvent::Kind::confirmed : MappingEvent::Kind::broken;
+  event.listener = listener;
+  event.external = *lease.told;
+  event.method = path.routers.back()->method().value_or(Method::pcp);
+  event.words = words_of(path, lease, status_of(path, listener, lease).state);
+  observer_.on_mapping(event);
 }
 
 std::vector<std::pair<Listener, Endpoint>> Mapper::externals() const {
@@ -483,6 +480,7 @@ void Mapper::tell(Path& path, const Listener& listener, Lease& lease) {
   if (!now) metrics_.lost.add();
   lease.told = now;
   lease.verdict.reset();
+  event.words = now ? words_of(path, lease, MappingStatus::State::granted) : lease.failure;
   observer_.on_mapping(event);
 }
 

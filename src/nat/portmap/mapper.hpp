@@ -2,6 +2,7 @@
 #pragma once
 
 #include "multi/address_class.hpp"
+#include "nat/portmap/place.hpp"
 #include "nat/portmap/router.hpp"
 #include "runtime/interruptible.hpp"
 
@@ -43,25 +44,26 @@ struct Listener {
   auto operator<=>(const Listener&) const = default;
 };
 
-/// A change of what is mapped.
+/// A change of what is mapped, or of what is known of it.
 struct MappingEvent {
-  enum class Kind { gained, changed, lost };
+  enum class Kind {
+    gained,
+    changed,  ///< Another address or port outside.
+    lost,
+    confirmed,  ///< A dial-back came through.
+    broken,     ///< A dial-back did not.
+  };
   Kind kind = Kind::gained;
   Listener listener;  ///< With the address of ours that it is mapped to.
   Endpoint external;  ///< Usable by others, as far as the routers say.
   Method method = Method::pcp;
+  std::string words;  ///< How it is made, or why it is no more; may be empty.
 };
 
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on_mapping(const MappingEvent& event) = 0;
-};
-
-/// The network that a router is in: what is remembered is remembered of this.
-struct NetworkId {
-  Gateway gateway;
-  InterfaceAddress local;
 };
 
 /// What is known of networks from earlier; both may be empty.
@@ -170,6 +172,7 @@ class Mapper {
   Task<> remove_all();
   Task<> listen_for_restarts();
 
+  void judge(const Path& path, const Listener& listener, Lease& lease, bool was_reached);
   void granted(Leg& leg, const Grant& grant);
   void failed(Lease& lease, std::string why);
   void tell(Path& path, const Listener& listener, Lease& lease);

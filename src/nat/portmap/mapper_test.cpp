@@ -585,6 +585,30 @@ TEST(Mapper, AGlobalIpv6AddressGetsAPinhole) {
   home.world.run(router.stop());
 }
 
+TEST(Mapper, APinholeIsAskedForOverIpv6WhereOnlyUpnpIsSpoken) {
+  Home home;
+  home.node.set_addresses({"2a00::2"});
+  home.node.set_gateways({"2a00::1"});
+  home.box.set_addresses({"2a00::1"});
+  FakeRouter router(home.box, ip("2a00::1"), ip("2a00::1"), forward_on(home.nat));
+  router.does.speaks_pcp = router.does.speaks_nat_pmp = false;
+  router.does.checks_pinhole_client = true;
+  ASSERT_TRUE(router.start());
+  home.start();
+  home.mapper->set_listeners({{Transport::tcp, {ip("2a00::2"), kPort}}});
+  home.world.run_for(4s);
+  EXPECT_EQ(home.status().external, (Endpoint{ip("2a00::2"), kPort})) << home.status().words;
+  EXPECT_EQ(home.status().method, Method::upnp);
+  EXPECT_EQ(home.count(MappingEvent::Kind::gained), 1U);
+  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, true);
+  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, true);
+  EXPECT_EQ(home.count(MappingEvent::Kind::confirmed), 1U);
+  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, false);
+  EXPECT_EQ(home.count(MappingEvent::Kind::broken), 1U);
+  home.stop();
+  home.world.run(router.stop());
+}
+
 /// Breaks each network operation in turn, the router's own included, until none is left to break.
 TEST(Mapper, WhateverFailsOnceIsMendedLater) {
   for (const auto method : kMethods) {

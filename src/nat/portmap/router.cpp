@@ -34,25 +34,31 @@ Router::Router(const Context& context, RouterConfig config, const Route& route,
       tasks_(context.env) {
   for (const auto method : kMethods)
     if (std::ranges::find(config_.methods, method) != config_.methods.end())
-      add_client(method, upnp_route);
+      add_clients(method, upnp_route);
 }
 
-void Router::add_client(Method method, const std::optional<Route>& upnp_route) {
+void Router::add_clients(Method method, const std::optional<Route>& upnp_route) {
   const Retransmission plan;
-  std::unique_ptr<Client> client;
   if (method == Method::pcp) {
-    client = std::make_unique<pcp::PcpClient>(context_, route_, nonce_, plan);
+    add(std::make_unique<pcp::PcpClient>(context_, route_, nonce_, plan), route_.server);
   } else if (method == Method::nat_pmp && route_.server.is_v4()) {
-    client = std::make_unique<nat_pmp::NatPmpClient>(context_, route_, plan);
-  } else if (method == Method::upnp && upnp_route) {
+    add(std::make_unique<nat_pmp::NatPmpClient>(context_, route_, plan), route_.server);
+  } else if (method == Method::upnp) {
     upnp::UpnpConfig config;
     config.asks_everybody = route_.client == route_.local;  // Further away we know whom we mean.
-    client = std::make_unique<upnp::UpnpClient>(context_, *upnp_route, config, plan);
+    // The first over the family that it is for; many routers only speak it over IPv4.
+    if (route_.server.is_v6())
+      add(std::make_unique<upnp::UpnpClient>(context_, route_, config, plan), route_.server);
+    if (upnp_route && upnp_route->server.is_v4())
+      add(std::make_unique<upnp::UpnpClient>(context_, *upnp_route, config, plan),
+          upnp_route->server);
   }
-  if (!client) return;
+}
+
+void Router::add(std::unique_ptr<Client> client, const IpAddress& server) {
   Attempt attempt;
-  attempt.method = method;
-  attempt.server = method == Method::upnp ? upnp_route->server : route_.server;
+  attempt.method = client->method();
+  attempt.server = server;
   attempts_.push_back(std::move(attempt));
   clients_.push_back(std::move(client));
 }
@@ -73,6 +79,8 @@ Task<> Router::search(std::size_t index) {
   if (found) {
     attempts_[index].state = Attempt::State::found;
     attempts_[index].words = found->words;
+    attempts_[index].external = found->external;
+    attempts_[index].name = found->name;
     if (!first_found_) first_found_ = context_.env.now();
     watch_epoch(client);
   } else if (found.error() == Errc::timed_out && why.empty()) {

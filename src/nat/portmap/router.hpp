@@ -20,7 +20,9 @@ struct Attempt {
   IpAddress server;
   State state = State::asking;
   Error error;
-  std::string words;  ///< What it is, or why it failed.
+  std::string words;                  ///< What it is, or why it failed.
+  std::optional<IpAddress> external;  ///< Its outside, where the protocol told it.
+  std::string name;                   ///< What it calls itself, at most 64 printable bytes.
   Duration took{0};
 };
 
@@ -44,7 +46,8 @@ struct Recalled {
 /// that fails. Owned by the mapper, or by whoever asks; the context must outlive it.
 class Router {
  public:
-  /// `upnp_route`: where UPnP is asked, as it runs over IPv4 for IPv6 as well; none: nowhere.
+  /// `upnp_route`: where UPnP is asked over IPv4, for IPv6 as well; none: not there. Over IPv6 it
+  /// is asked along `route`.
   Router(const Context& context, RouterConfig config, const Route& route,
          const std::optional<Route>& upnp_route, const Recalled& recalled);
 
@@ -82,7 +85,8 @@ class Router {
   Client* client(Method method);
 
  private:
-  void add_client(Method method, const std::optional<Route>& upnp_route);
+  void add_clients(Method method, const std::optional<Route>& upnp_route);
+  void add(std::unique_ptr<Client> client, const IpAddress& server);
   Task<> search(std::size_t index);
   /// The protocol to use as of now; none if one should wait, or none is left.
   std::optional<std::size_t> choice() const;

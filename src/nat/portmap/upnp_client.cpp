@@ -10,6 +10,9 @@
 namespace pyrsia::portmap::upnp {
 namespace {
 
+/// fe80::/10
+const IpAddress kLinkLocal = IpAddress::v6({0xfe, 0x80});
+
 std::string upper_name(Transport transport) {
   return transport == Transport::tcp ? "TCP" : "UDP";
 }
@@ -37,13 +40,14 @@ std::string lifetime_text(Duration lifetime) {
 Task<> UpnpClient::search(UdpSocket& socket) {
   // The router itself as well: where multicast does not pass, this still does.
   std::vector<Endpoint> whom{{route_.server, config_.ssdp_port}};
-  if (config_.asks_everybody) whom.push_back({kSsdpGroup, config_.ssdp_port});
+  if (config_.asks_everybody)
+    whom.push_back({is_v6() ? kSsdpGroupV6 : kSsdpGroup, config_.ssdp_port});
   bool was_sent = false;
   Error last = Errc::unreachable;
   for (const auto& to : whom) {
     context_.say("to " + to.to_string() + ": SSDP, is there an Internet gateway?");
     for (const auto target : search_targets()) {
-      const auto message = search_message(target);
+      const auto message = search_message(target, is_v6());
       const auto sent = socket.send(to, as_bytes(message));
       context_.metrics.requests_sent.add();
       was_sent = was_sent || sent.has_value();
@@ -60,7 +64,8 @@ Task<UpnpClient::Answer> UpnpClient::next_answer(UdpSocket& socket, std::set<std
     PYRSIA_CO_TRY(const auto datagram, co_await socket.receive(buffer));
     const auto bytes = BytesView(buffer).first(std::min(datagram.size, buffer.size()));
     const auto url = read_search_answer(bytes);
-    if (!url || host_of(*url) != datagram.from.ip) {
+    const auto host = url ? host_of(*url) : std::nullopt;
+    if (!host || !may_describe(*host, datagram.from.ip)) {
       context_.metrics.answers_discarded.add();
       context_.say("from " + datagram.from.to_string() + ": not a gateway of its own address");
       continue;
@@ -75,6 +80,20 @@ Task<UpnpClient::Answer> UpnpClient::next_answer(UdpSocket& socket, std::set<std
   }
 }
 
+bool UpnpClient::may_describe(const IpAddress& host, const IpAddress& from) const {
+  if (host == from) return true;
+  constexpr unsigned kLinkBits = 64;
+  const auto is_on_link = [&](const IpAddress& ip) {
+    return ip.is_v6() && (ip.is_in(kLinkLocal, 10) || ip.is_in(route_.local, kLinkBits));
+  };
+  return is_v6() && is_on_link(host) && is_on_link(from);
+}
+
+bool UpnpClient::is_usable(const Device& device) const {
+  if (is_v6()) return device.firewall.has_value();
+  return device.is_connected || !device.connection;
+}
+
 Task<UpnpClient::Device> UpnpClient::look_at(std::string url, IpAddress ip, std::string& detail) {
   PYRSIA_CO_TRY(const auto page, co_await fetch(url, kMaxDescriptionBytes, detail));
   const auto description = read_description(page.body, url);
@@ -85,7 +104,9 @@ Task<UpnpClient::Device> UpnpClient::look_at(std::string url, IpAddress ip, std:
   }
   Device device;
   device.ip = ip;
+  device.name = description->name;
   device.firewall = description->firewall;
+  if (is_v6()) co_return device;  // Pinholes do not depend on how IPv4 is.
   for (const auto& connection : description->connections) {
     device.connection = connection;
     PYRSIA_CO_TRY(co_await ask_state(device, detail));
@@ -132,8 +153,8 @@ Task<UpnpClient::Device> UpnpClient::find_device(UdpSocket& socket, std::string&
     auto found = co_await look_at(answer->url, answer->ip, detail);
     if (!found && found.error() == Errc::cancelled) co_return found.error();
     if (!found) continue;  // Another may do; the last failure is what is told.
-    if (found->ip == route_.server && (found->is_connected || !found->connection)) co_return found;
-    if (!other || (found->is_connected && !other->is_connected)) other = *std::move(found);
+    if (found->ip == route_.server && is_usable(*found)) co_return found;
+    if (!other || (is_usable(*found) && !is_usable(*other))) other = *std::move(found);
   }
 }
 
@@ -143,6 +164,10 @@ Task<Presence> UpnpClient::discover(std::string& detail) {
   device_.reset();
   PYRSIA_CO_TRY(auto found, co_await find_device(*socket, detail));
   device_ = std::move(found);
+  if (is_v6() && !device_->firewall) {
+    detail = "the router at " + device_->ip.to_string() + " has no service for IPv6 pinholes";
+    co_return Errc::not_supported;
+  }
   if (device_->connection && !device_->is_connected) {
     detail = "the router at " + device_->ip.to_string() + " says that it is not connected";
     co_return Errc::unavailable;
@@ -150,6 +175,7 @@ Task<Presence> UpnpClient::discover(std::string& detail) {
   detail.clear();
   Presence presence;
   presence.external = device_->external;
+  presence.name = device_->name;
   presence.words = "UPnP at " + device_->ip.to_string();
   if (device_->external) presence.words += ", outside address " + device_->external->to_string();
   co_return presence;
@@ -162,6 +188,7 @@ Task<HttpResponse> UpnpClient::fetch(std::string url, std::size_t max_bytes, std
   request.max_body_bytes = max_bytes;
   request.max_redirects = 0;
   request.is_direct = true;
+  if (is_v6()) request.local = route_.local;
   context_.metrics.requests_sent.add();
   std::string why;
   auto getting = context_.env.http_get(std::move(request), &why);
@@ -180,6 +207,7 @@ Task<UpnpClient::Values> UpnpClient::call(Service service, std::string_view acti
   request.timeout = config_.device_timeout;
   request.max_body_bytes = kMaxAnswerBytes;
   request.is_direct = true;
+  if (is_v6()) request.local = route_.local;
   request.headers = {"Content-Type: text/xml; charset=\"utf-8\"",
                      "SOAPAction: \"" + service.type + "#" + std::string(action) + "\""};
   request.body = write_call(service, action, arguments);

@@ -19,7 +19,9 @@ struct UpnpConfig {
   std::string description = "pyrsia";  ///< How our mappings are called in the router's list.
 };
 
-/// UPnP with one router: mappings of IPv4, pinholes of IPv6. The bytes are ours, on the Env, so
+/// UPnP with one router: mappings of IPv4, pinholes of IPv6. Over which family it is spoken is the
+/// route's: who asks for a pinhole over IPv6 asks for his own address, which routers want to see
+/// (WANIPv6FirewallControl, 2.4.4); over IPv4 they may refuse. The bytes are ours, on the Env, so
 /// that a slow or endless answer ends when we say; miniupnpc reads the XML. Only addresses of the
 /// device that answered are ever asked. Owned by whoever asks.
 class UpnpClient final : public Client {
@@ -46,6 +48,7 @@ class UpnpClient final : public Client {
   };
   struct Device {
     IpAddress ip;
+    std::string name;
     std::optional<Service> connection;
     std::optional<Service> firewall;
     std::optional<IpAddress> external;
@@ -59,6 +62,12 @@ class UpnpClient final : public Client {
   Task<Device> find_device(UdpSocket& socket, std::string& detail);
   Task<Device> look_at(std::string url, IpAddress ip, std::string& detail);
   Task<> ask_state(Device& device, std::string& detail);
+  bool is_v6() const { return route_.local.is_v6(); }
+  /// The router speaks for itself: by the address that it sends from, or, as over IPv6 it has
+  /// several, by another one on our link.
+  bool may_describe(const IpAddress& host, const IpAddress& from) const;
+  /// It is what is asked for, and can do what we want of it.
+  bool is_usable(const Device& device) const;
   Task<HttpResponse> fetch(std::string url, std::size_t max_bytes, std::string& detail);
   /// `code`, if given, gets UPnP's error code. Errors: as error_of() and of HTTP.
   Task<Values> call(Service service, std::string_view action, Arguments arguments,

@@ -1,5 +1,7 @@
 #include "nat/portmap/upnp_wire.hpp"
 
+#include "base/printable.hpp"
+
 #include <miniupnpc/miniupnpc.h>
 // Not before: they use its types.
 #include <miniupnpc/igd_desc_parse.h>
@@ -13,6 +15,7 @@ namespace pyrsia::portmap::upnp {
 namespace {
 
 constexpr std::size_t kMaxValues = 64;
+constexpr std::size_t kMaxNameBytes = 64;
 
 constexpr std::array<std::string_view, 4> kTargets{
     "urn:schemas-upnp-org:device:InternetGatewayDevice:2",
@@ -78,14 +81,26 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+/// What the first element of this name holds; no attributes, no children. Empty: there is none.
+std::string first_text(std::string_view xml, const std::string& element) {
+  const auto open = "<" + element + ">";
+  const auto begin = xml.find(open);
+  if (begin == xml.npos) return "";
+  const auto rest = xml.substr(begin + open.size());
+  const auto end = rest.find('<');
+  if (end == rest.npos) return "";
+  return printable(std::string(rest.substr(0, std::min(end, kMaxNameBytes))));
+}
+
 }  // namespace
 
 std::span<const std::string_view> search_targets() {
   return kTargets;
 }
 
-std::string search_message(std::string_view target) {
-  return "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nST: " + std::string(target) +
+std::string search_message(std::string_view target, bool is_v6) {
+  const std::string group = is_v6 ? "[FF02::C]:1900" : "239.255.255.250:1900";
+  return "M-SEARCH * HTTP/1.1\r\nHOST: " + group + "\r\nST: " + std::string(target) +
          "\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n\r\n";
 }
 
@@ -152,6 +167,7 @@ Result<Description> read_description(std::string_view xml, const std::string& ur
     if (!out.firewall) out.firewall = service_of(data.IPv6FC, urls.urls.controlURL_6FC, *host);
   }
   if (out.connections.empty() && !out.firewall) return Errc::malformed;
+  out.name = first_text(xml, "friendlyName");
   return out;
 }
 

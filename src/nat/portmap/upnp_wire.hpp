@@ -18,6 +18,9 @@ namespace pyrsia::portmap::upnp {
 
 inline constexpr std::uint16_t kSsdpPort = 1900;
 inline const IpAddress kSsdpGroup = IpAddress::v4({239, 255, 255, 250});
+/// ff02::c: everybody on the link. UPnP Device Architecture 1.1, annex A.
+inline const IpAddress kSsdpGroupV6 =
+    IpAddress::v6({0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0c});
 // Our limits: routers describe themselves in some 10 KiB, answer in under 2.
 inline constexpr std::size_t kMaxSsdpBytes = 2048;
 inline constexpr std::size_t kMaxDescriptionBytes = std::size_t(128) << 10;
@@ -26,8 +29,8 @@ inline constexpr std::size_t kMaxUrlBytes = 512;
 
 /// What is searched for: gateways of both versions, and their connections alone.
 std::span<const std::string_view> search_targets();
-/// The M-SEARCH for one of them; devices answer within a second.
-std::string search_message(std::string_view target);
+/// The M-SEARCH for one of them, to the group of one family; devices answer within a second.
+std::string search_message(std::string_view target, bool is_v6);
 
 /// The URL of a description in an answer to M-SEARCH. Errors: `Errc::malformed`,
 /// `Errc::too_large`, `Errc::not_supported` (not an answer, or of another kind of device).
@@ -46,6 +49,7 @@ struct Service {
 struct Description {
   std::vector<Service> connections;  ///< WANIPConnection and WANPPPConnection, at most two.
   std::optional<Service> firewall;   ///< WANIPv6FirewallControl
+  std::string name = {};             ///< friendlyName of the root device: at most 64 bytes.
 
   auto operator<=>(const Description&) const = default;
 };

@@ -80,24 +80,26 @@ std::vector<Endpoint> Server::as_seen(const std::vector<Endpoint>& endpoints) co
 }
 
 Result<> Server::bind_all(std::string* detail) {
-  const auto failed = [&](std::string_view what, const Endpoint& endpoint) {
-    if (detail) *detail = std::string(what) + " " + endpoint.to_string();
-  };
   UdpOptions options;
   options.receive_buffer_bytes = options.send_buffer_bytes = kSocketBufferBytes;
   for (const auto& endpoint : config_.udp) {
     auto socket = env_.udp_bind(endpoint, options);
-    if (!socket) failed("UDP", endpoint);
+    if (!socket && detail) *detail = "UDP " + endpoint.to_string();
     if (!socket) return socket.error();
     udp_.push_back(*std::move(socket));
   }
-  TcpListenOptions listening;
-  listening.is_port_shared = false;
-  for (const auto& endpoint : config_.tcp) {
-    auto listener = env_.tcp_listen(endpoint, listening);
-    if (!listener) failed("TCP", endpoint);
+  PYRSIA_TRY(listen(config_.tcp, false, detail));
+  return listen(config_.tls, true, detail);
+}
+
+Result<> Server::listen(const std::vector<Endpoint>& endpoints, bool is_tls, std::string* detail) {
+  TcpListenOptions options;
+  options.is_port_shared = false;
+  for (const auto& endpoint : endpoints) {
+    auto listener = env_.tcp_listen(endpoint, options);
+    if (!listener && detail) *detail = (is_tls ? "TLS " : "TCP ") + endpoint.to_string();
     if (!listener) return listener.error();
-    tcp_.push_back(*std::move(listener));
+    tcp_.push_back({*std::move(listener), is_tls});
   }
   return ok;
 }
@@ -126,7 +128,7 @@ Result<> Server::start(std::string* detail) {
 
 Task<> Server::stop() {
   tasks_.cancel();
-  for (const auto& listener : tcp_) listener->close();
+  for (const auto& each : tcp_) each.listener->close();
   for (const auto& socket : udp_) socket->close();
   (void)co_await tasks_.join();
   if (member_client_) (void)co_await member_client_->stop();
@@ -143,8 +145,17 @@ std::vector<Endpoint> Server::udp_endpoints() const {
 }
 
 std::vector<Endpoint> Server::tcp_endpoints() const {
+  return listening(false);
+}
+
+std::vector<Endpoint> Server::tls_endpoints() const {
+  return listening(true);
+}
+
+std::vector<Endpoint> Server::listening(bool is_tls) const {
   std::vector<Endpoint> endpoints;
-  for (const auto& listener : tcp_) endpoints.push_back(listener->local());
+  for (const auto& each : tcp_)
+    if (each.is_tls == is_tls) endpoints.push_back(each.listener->local());
   return endpoints;
 }
 
@@ -192,9 +203,15 @@ void Server::answer_batch(std::size_t index, std::span<const ReceivedDatagram> b
 }
 
 void Server::answer_on(UdpSocket& socket, const ReceivedDatagram& datagram) {
-  std::array<std::uint8_t, kMaxMessageBytes> out{};
+  const auto out = outbox_->room(socket);
   const auto answer = plain_responder_->answer({datagram.bytes, datagram.from, 0}, env_.now(), out);
-  if (answer.size > 0) send_now(socket, answer.to, BytesView(out).first(answer.size), datagram.to);
+  std::optional<IpAddress> asked;
+  if (socket.local().ip.is_unspecified()) asked = datagram.to;
+  if (answer.size > 0) outbox_->add(answer.to, asked, answer.size);
+}
+
+void Server::flush(UdpSocket& socket) {
+  outbox_->flush(socket);
 }
 
 void Server::send_now(UdpSocket& socket, const Endpoint& to, BytesView bytes,
@@ -234,7 +251,7 @@ void Server::send_lend(std::size_t index, const Lend& lend) {
 
 Task<> Server::check_members() {
   const Endpoint any{udp_.empty() ? IpAddress::v4_any() : udp_.front()->local().ip, 0};
-  PYRSIA_CO_TRY(member_client_, Client::bind(env_, any));
+  PYRSIA_CO_TRY(member_client_, Client::bind(env_, any, &member_metrics_));
   for (;;) {
     std::optional<std::size_t> found;
     for (std::size_t i = 0; i < config_.members.size() && !found; ++i) {
@@ -270,7 +287,7 @@ Task<bool> Server::is_healthy(const Member& member) {
 
 Task<> Server::accept(std::size_t index) {
   for (;;) {
-    auto connection = co_await tcp_[index]->accept();
+    auto connection = co_await tcp_[index].listener->accept();
     if (!connection) {
       if (connection.error() == Errc::closed || connection.error() == Errc::cancelled)
         co_return connection.error();
@@ -286,11 +303,11 @@ Task<> Server::accept(std::size_t index) {
       continue;
     }
     metrics_.connections.add();
-    tasks_.spawn(serve_tcp(*std::move(connection)));
+    tasks_.spawn(serve_tcp(*std::move(connection), tcp_[index].is_tls));
   }
 }
 
-Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection) {
+Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls) {
   /// Holds the place of a connection among those of its source.
   struct Place {
     Place(Server& owner, const IpAddress& ip) : server(owner), source(ip) {
@@ -308,8 +325,22 @@ Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection) {
   };
   const Place place(*this, connection->remote().ip);
   const auto remote = connection->remote();
+  if (!is_tls) co_return co_await serve_stream(*connection, remote);
+  if (!config_.secure) co_return Errc::not_supported;
+  auto securing = config_.secure(std::move(connection));
+  auto stream = co_await with_timeout(env_, config_.tls_timeout, std::move(securing));
+  if (!stream) {
+    metrics_.handshakes_failed.add();
+    co_return stream.error();
+  }
+  const auto served = co_await serve_stream(**stream, remote);
+  if (served) (void)co_await (*stream)->close_write();
+  co_return served;
+}
+
+Task<> Server::serve_stream(Stream& stream, Endpoint remote) {
   for (int i = 0; i < config_.max_tcp_requests; ++i) {
-    auto answering = answer_stream(*connection, remote);
+    auto answering = answer_stream(stream, remote);
     PYRSIA_CO_TRY(co_await with_timeout(env_, config_.tcp_idle_timeout, std::move(answering)));
   }
   co_return ok;
@@ -360,7 +391,13 @@ std::map<std::string, std::uint64_t> Server::counters() const {
   add("unsent", metrics_.unsent);
   add("connections", metrics_.connections);
   add("connections_refused", metrics_.connections_refused);
+  add("handshakes_failed", metrics_.handshakes_failed);
   add("members_lost", metrics_.members_lost);
+  add("member_checks_sent", member_metrics_.sent);
+  add("member_checks_received", member_metrics_.received);
+  add("member_checks_malformed", member_metrics_.malformed);
+  add("member_checks_unmatched", member_metrics_.unmatched);
+  add("member_checks_wrong_source", member_metrics_.wrong_source);
   return out;
 }
 

@@ -1,9 +1,10 @@
-/// STUN server: UDP and TCP. Spec: RFC 8489, 6 and 7; RFC 5780, 6.
+/// STUN server: UDP, TCP and TLS. Spec: RFC 8489, 6 and 7; RFC 5780, 6.
 #pragma once
 
 #include "nat/stun/client.hpp"
 #include "nat/stun/lender.hpp"
 #include "nat/stun/responder.hpp"
+#include "nat/stun/stream_client.hpp"
 #include "runtime/env.hpp"
 #include "runtime/task_group.hpp"
 
@@ -28,6 +29,9 @@ struct Member {
 struct ServerConfig {
   std::vector<Endpoint> udp;  ///< Of one address with two ports, or of two, for RFC 5780.
   std::vector<Endpoint> tcp;
+  std::vector<Endpoint> tls;  ///< Where `secure` is needed.
+  /// Speaks TLS on an accepted connection. Need not bound its time.
+  Secure secure;
   /// Behind a NAT that maps one to one: our IPv4 address as clients see it.
   std::optional<IpAddress> external_v4;
   ResponderConfig responder;
@@ -39,13 +43,15 @@ struct ServerConfig {
   std::size_t max_tcp_connections = 1024;
   std::size_t max_tcp_connections_of_source = 16;
   Duration tcp_idle_timeout = std::chrono::seconds(30);
-  int max_tcp_requests = 100;  ///< Of one connection.
+  Duration tls_timeout = std::chrono::seconds(10);  ///< Of the handshake.
+  int max_tcp_requests = 100;                       ///< Of one connection.
 };
 
 struct ServerMetrics {
   Counter unsent;               ///< Responses that the kernel did not take.
-  Counter connections;          ///< TCP, accepted.
+  Counter connections;          ///< TCP and TLS, accepted.
   Counter connections_refused;  ///< Over a limit.
+  Counter handshakes_failed;    ///< Of TLS.
   Counter members_lost;         ///< A member that answered before did not.
 };
 
@@ -64,11 +70,14 @@ class Server {
   Task<> stop();
 
   /// Answers a datagram that came to a socket of somebody else, who shares his port with us: see
-  /// looks_like_stun(). Call it after start().
+  /// looks_like_stun(). The answer leaves with flush(), at the latest when many wait. Call it after
+  /// start(), and flush() before anything else is awaited.
   void answer_on(UdpSocket& socket, const ReceivedDatagram& datagram);
+  void flush(UdpSocket& socket);
 
   std::vector<Endpoint> udp_endpoints() const;
   std::vector<Endpoint> tcp_endpoints() const;
+  std::vector<Endpoint> tls_endpoints() const;
   /// The other address that clients are told on the first socket.
   std::optional<Endpoint> other_address() const;
   bool has_healthy_member() const { return healthy_.has_value(); }
@@ -78,6 +87,10 @@ class Server {
 
  private:
   class Outbox;
+  struct StreamListener {
+    std::unique_ptr<TcpListener> listener;
+    bool is_tls = false;
+  };
 
   std::vector<Endpoint> as_seen(const std::vector<Endpoint>& endpoints) const;
   Result<> bind_all(std::string* detail);
@@ -88,8 +101,11 @@ class Server {
   void send_lend(std::size_t index, const Lend& lend);
   void send_now(UdpSocket& socket, const Endpoint& to, BytesView bytes,
                 std::optional<IpAddress> from);
+  Result<> listen(const std::vector<Endpoint>& endpoints, bool is_tls, std::string* detail);
+  std::vector<Endpoint> listening(bool is_tls) const;
   Task<> accept(std::size_t index);
-  Task<> serve_tcp(std::unique_ptr<TcpSocket> connection);
+  Task<> serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls);
+  Task<> serve_stream(Stream& stream, Endpoint remote);
   Task<> answer_stream(Stream& stream, Endpoint remote);
   Task<> check_members();
   Task<bool> is_healthy(const Member& member);
@@ -99,11 +115,12 @@ class Server {
   Logger log_;
   std::uint64_t secret_ = 0;
   std::vector<std::unique_ptr<UdpSocket>> udp_;
-  std::vector<std::unique_ptr<TcpListener>> tcp_;
+  std::vector<StreamListener> tcp_;
   std::unique_ptr<Responder> udp_responder_;
   std::unique_ptr<Responder> plain_responder_;  ///< Of streams and of shared ports.
   std::unique_ptr<Lender> lender_;
   std::unique_ptr<Outbox> outbox_;
+  ClientMetrics member_metrics_;
   std::unique_ptr<Client> member_client_;         ///< Asks members whether they are there.
   std::optional<std::size_t> healthy_;            ///< The member whose address we lend.
   std::map<IpAddress, std::size_t> connections_;  ///< Of each source, its open ones.

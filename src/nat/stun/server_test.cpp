@@ -103,7 +103,7 @@ TEST(StunServer, APortInUseIsNamed) {
   EXPECT_EQ(detail, "UDP 5.6.7.8:3478");
 }
 
-Task<Response> ask_over_tcp(Env& env, Endpoint server, int times) {
+Task<Response> ask_again(Env& env, Endpoint server, int times) {
   PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
   Result<Response> response = Errc::not_found;
   for (int i = 0; i < times; ++i) {
@@ -113,14 +113,53 @@ Task<Response> ask_over_tcp(Env& env, Endpoint server, int times) {
   co_return response;
 }
 
+/// Stands for TLS: each side sends a word, and waits for the other's.
+Task<std::unique_ptr<Stream>> shake_hands(std::unique_ptr<Stream> stream) {
+  const Bytes word{'t', 'l', 's'};
+  PYRSIA_CO_TRY(co_await stream->write_all(word));
+  Bytes read(word.size());
+  PYRSIA_CO_TRY(co_await read_exactly(*stream, read));
+  if (read != word) co_return Errc::protocol_violation;
+  co_return stream;
+}
+
+TEST(StunServer, AnswersInsideOfTls) {
+  Served served;
+  served.config.tls = {at("5.6.7.8", kTlsPort)};
+  served.config.secure = shake_hands;
+  served.serve();
+  EXPECT_EQ(served.server->tls_endpoints().size(), 1U);
+  EXPECT_TRUE(served.server->tcp_endpoints().empty());
+  auto [inside] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", kTlsPort), shake_hands));
+  ASSERT_TRUE(inside) << inside.error();
+  EXPECT_EQ(inside->mapped.ip, at("1.2.3.4", 0).ip);
+  auto [plain] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", kTlsPort), {}));
+  EXPECT_FALSE(plain);
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_handshakes_failed_total"), 1U);
+}
+
+TEST(StunServer, AHandshakeThatNeverComesEndsByItsTimeout) {
+  Served served;
+  served.config.tls = {at("5.6.7.8", kTlsPort)};
+  served.config.secure = shake_hands;
+  served.config.max_tcp_connections_of_source = 1;
+  served.serve();
+  auto [silent] = served.world.run(sim::dial(served.a, at("5.6.7.8", kTlsPort)));
+  ASSERT_TRUE(silent);
+  served.world.run_for(11s);
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_handshakes_failed_total"), 1U);
+  auto [next] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", kTlsPort), shake_hands));
+  EXPECT_TRUE(next) << next.error();  // The place of the silent one is free.
+}
+
 TEST(StunServer, AnswersOverTcpAgainAndAgain) {
   Served served;
   served.config.tcp = {at("5.6.7.8", 3478)};
   served.config.max_tcp_requests = 3;
   served.serve();
-  const auto [three] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", 3478), 3));
+  const auto [three] = served.world.run(ask_again(served.a, at("5.6.7.8", 3478), 3));
   EXPECT_EQ(three->mapped.ip, at("1.2.3.4", 0).ip);
-  const auto [four] = served.world.run(ask_over_tcp(served.a, at("5.6.7.8", 3478), 4));
+  const auto [four] = served.world.run(ask_again(served.a, at("5.6.7.8", 3478), 4));
   EXPECT_FALSE(four);
 }
 
@@ -225,7 +264,7 @@ TEST(StunServer, EveryBrokenOperationIsSurvived) {
     Query query;
     query.server = at("5.6.7.8", 3478);
     (void)served.world.run(Served::ask_once(served.a, query),
-                           ask_over_tcp(served.a, at("5.6.7.8", 3478), 1));
+                           ask_again(served.a, at("5.6.7.8", 3478), 1));
     const bool is_over = served.net.operation_count() <= before + operation;
     // Whatever broke, the next one is served.
     served.net.fail_operation(UINT64_MAX);

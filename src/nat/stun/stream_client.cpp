@@ -24,4 +24,20 @@ Task<Response> ask_stream(Stream& stream, TransactionId transaction) {
   co_return decode_response(message);
 }
 
+Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure) {
+  const auto begin = env.now();
+  const TcpConnectOptions options;
+  PYRSIA_CO_TRY(std::unique_ptr<Stream> stream, co_await env.tcp_connect(server, options));
+  if (secure) {
+    auto securing = secure(std::move(stream));
+    PYRSIA_CO_TRY(stream, co_await std::move(securing));
+  }
+  PYRSIA_CO_TRY(auto response, co_await ask_stream(*stream, random_transaction(env)));
+  response.from = server;
+  response.round_trip = env.now() - begin;
+  response.transmissions = 1;
+  static_cast<void>(co_await stream->close_write());
+  co_return response;
+}
+
 }  // namespace pyrsia::stun

@@ -4,12 +4,26 @@
 
 #include <pyrsia/stream.hpp>
 
+#include <functional>
+#include <memory>
+
 namespace pyrsia::stun {
+
+/// Makes the stream inside of a connection by TLS; which role, and which certificates, its maker
+/// knows. Errors: those of a handshake.
+using Secure = std::function<Task<std::unique_ptr<Stream>>(std::unique_ptr<Stream> connection)>;
+
+/// The port of STUN over TLS. RFC 8489, 18.6.
+inline constexpr std::uint16_t kTlsPort = 5349;
 
 /// One Binding transaction over TCP or TLS: sent once, the transport sees to the rest. A flow: the
 /// caller limits its time (RFC 8489, 6.2.2: 39.5 s). `transaction` is new. Errors: those of the
 /// stream, `Errc::malformed`, `Errc::too_large`, `Errc::protocol_violation` (another transaction,
 /// or no response).
 Task<Response> ask_stream(Stream& stream, TransactionId transaction);
+
+/// The same on a connection of its own, secured by `secure` if that is not empty. Spec: RFC 8489,
+/// 6.2.2 and 6.2.3. A flow as well. Errors: those of Env::tcp_connect() and of `secure`.
+Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure);
 
 }  // namespace pyrsia::stun

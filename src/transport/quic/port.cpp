@@ -148,6 +148,11 @@ Result<> Port::send(const OutgoingDatagram& datagram) {
   return ok;
 }
 
+Result<std::size_t> Port::send_besides(std::span<const OutgoingDatagram> datagrams) {
+  if (is_closed_) return Errc::closed;
+  return socket_->send_batch(datagrams);
+}
+
 void Port::forget(Session& session) {
   for (const auto& id : session.ids()) remove_id(id);
   for (const auto& token : session.reset_tokens()) remove_reset_token(token);
@@ -179,11 +184,11 @@ Task<> Port::receive_all() {
     std::size_t count = 0;
     for (const auto& datagram : *batch) {
       dispatch(datagram);
-      if (++count % kDatagramsPerAnswer == 0) flush();
+      if (++count % kDatagramsPerAnswer == 0) end_batch();
     }
     bury_dead();
     if (is_closed_) co_return Errc::closed;
-    flush();
+    end_batch();
   }
 }
 
@@ -326,9 +331,19 @@ bool Port::must_prove(const IpAddress& ip) const {
 }
 
 bool Port::give_to_others(const ReceivedDatagram& datagram) {
-  if (shared_.other_sink && shared_.other_sink->on_datagram(local_, datagram)) return true;
+  if (shared_.other_sink && shared_.other_sink->on_datagram(local_, datagram)) {
+    has_given_to_others_ = true;
+    return true;
+  }
   shared_.metrics.unknown_datagrams.add();
   return false;
+}
+
+void Port::end_batch() {
+  // Before the sessions, who may fill the socket.
+  if (std::exchange(has_given_to_others_, false) && shared_.other_sink)
+    shared_.other_sink->on_batch_end(local_);
+  flush();
 }
 
 void Port::answer(const ReceivedDatagram& to, BytesView packet) {

@@ -91,6 +91,9 @@ class Port {
   /// Sends; what the socket does not take now is kept, one such thing only, or lost.
   /// Errors: as UdpSocket::send_batch().
   Result<> send(const OutgoingDatagram& datagram);
+  /// For what is no QUIC: does not wait behind sessions, and is not kept where the socket is full.
+  /// How many of the first were sent. Errors: as UdpSocket::send_batch().
+  Result<std::size_t> send_besides(std::span<const OutgoingDatagram> datagrams);
   /// `session` is about to end: its ids are answered with `farewell` for a while, or with silence
   /// if that is empty. Sends it, too.
   void keep_closed(const Session& session, const OutgoingDatagram& farewell);
@@ -119,6 +122,7 @@ class Port {
   bool is_reset_of_peer(const ReceivedDatagram& datagram);
   bool answer_if_closed(const ConnectionId& id);
   bool give_to_others(const ReceivedDatagram& datagram);
+  void end_batch();
   void answer(const ReceivedDatagram& to, BytesView packet);
   /// For packets that may as well be lost on the way.
   void send_or_lose(const OutgoingDatagram& datagram);
@@ -134,6 +138,7 @@ class Port {
   const bool is_for_one_dial_;
   bool is_listening_ = false;
   bool is_closed_ = false;
+  bool has_given_to_others_ = false;  ///< Of this batch.
   std::size_t session_count_ = 0;
   std::unordered_map<ConnectionId, Session*, ConnectionId::Hash> sessions_by_id_;
   std::unordered_map<ResetToken, Session*, ConnectionId::Hash> sessions_by_token_;

@@ -196,13 +196,24 @@ std::vector<pyrsia::Endpoint> Transport::sockets() const {
   return out;
 }
 
-Result<> Transport::send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram) {
+Result<Port*> Transport::listening_port(const pyrsia::Endpoint& local) const {
   const auto is_it = [&](const auto& port) {
     return port->is_listening() && port->local() == local;
   };
   const auto found = std::ranges::find_if(ports_, is_it);
   if (found == ports_.end()) return Errc::not_found;
-  return (*found)->send(datagram);
+  return found->get();
+}
+
+Result<> Transport::send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram) {
+  PYRSIA_TRY(auto* const port, listening_port(local));
+  return port->send(datagram);
+}
+
+Result<std::size_t> Transport::send_batch_from(const pyrsia::Endpoint& local,
+                                               std::span<const OutgoingDatagram> datagrams) {
+  PYRSIA_TRY(auto* const port, listening_port(local));
+  return port->send_besides(datagrams);
 }
 
 const Metrics& Transport::metrics() const {

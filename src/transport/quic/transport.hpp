@@ -55,6 +55,10 @@ class Transport final : public transport::Transport {
   /// Sends from the listener's socket that is bound to `local`. Errors: `Errc::not_found`, those
   /// of UdpSocket::send_batch().
   Result<> send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram);
+  /// The same of many, in one call; none is kept where the socket is full. How many of the first
+  /// were sent.
+  Result<std::size_t> send_batch_from(const pyrsia::Endpoint& local,
+                                      std::span<const OutgoingDatagram> datagrams);
 
   const Metrics& metrics() const;
   /// Of all its sockets.
@@ -66,6 +70,7 @@ class Transport final : public transport::Transport {
   class Accepting;
   class Accepted;
 
+  Result<Port*> listening_port(const pyrsia::Endpoint& local) const;
   Result<Port*> open_port(const pyrsia::Endpoint& local, bool is_for_one_dial);
   Result<Port*> port_for(const pyrsia::Endpoint& remote, const DialOptions& options);
   Task<> serve(Port& port);
