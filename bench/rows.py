@@ -103,6 +103,8 @@ ROWS = [
     Row("quic-idle-rss", "bytes RSS an idle QUIC connection", ["idle", "--at-once", "1000"], IDLE, way="quic",
         is_ratio_judged=False, floor=72 * 1024, target=48 * 1024, is_less_better=True, seconds=20,
         peer_at_once={"js": "300"}),
+    Row("quic-idle-cpu", "% CPU of 1 000 idle QUIC connections", ["idle", "--at-once", "1000"], IDLE, way="quic",
+        is_ratio_judged=False, floor=1, target=0.2, is_less_better=True, seconds=20, part_of="quic-idle-rss", which=1),
 ]
 
 

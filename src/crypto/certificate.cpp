@@ -184,10 +184,51 @@ Result<PublicKey> check_extension(BytesView extension, BytesView key_info,
   return host_key;
 }
 
+/// All that can be seen without a signature.
+struct Formed {
+  Parsed parsed;
+  BytesView extension;
+};
+
+Result<Formed> check_form(BytesView der, WallTime now, CertificateFault& fault) {
+  if (der.size() > kMaxCertificateBytes) {
+    return refuse(fault, "too large", Errc::too_large);
+  }
+  fault = "not a certificate in DER";
+  PYRSIA_TRY(const auto parsed, parse(der, fault));
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  if (second < parsed.not_before) {
+    return refuse(fault, "not yet valid", Errc::protocol_violation);
+  }
+  if (second > parsed.not_after) return refuse(fault, "expired", Errc::protocol_violation);
+  fault = "extensions that do not parse";
+  PYRSIA_TRY(const auto extension, find_extension(parsed.extensions, fault));
+  return Formed{parsed, extension};
+}
+
+Result<PublicKey> check_signatures(const Formed& formed, CertificateFault& fault) {
+  const auto& parsed = formed.parsed;
+  fault = "a key or signature scheme that we do not take";
+  PYRSIA_TRY(const bool is_self_signed, verify_signature(parsed.key_info, parsed.algorithm,
+                                                         parsed.signed_part, parsed.signature));
+  if (!is_self_signed) return refuse(fault, "a wrong self-signature", Errc::bad_signature);
+  fault = "a libp2p extension that does not parse";
+  PYRSIA_TRY(auto host_key, check_extension(formed.extension, parsed.key_info, fault));
+  fault = {};
+  return host_key;
+}
+
 }  // namespace
 
 Certificate::~Certificate() {
   wipe(key_pkcs8);
+}
+
+CertificateSigner::CertificateSigner(const Certificate& certificate)
+    : key_(evp_from_private_info(certificate.key_pkcs8)) {}
+
+Bytes CertificateSigner::sign(BytesView digest) const {
+  return evp_sign_digest(key_.get(), digest);
 }
 
 Certificate make_certificate(const KeyPair& host_key) {
@@ -224,26 +265,8 @@ Certificate make_certificate(const KeyPair& host_key) {
 }
 
 Result<PublicKey> verify_certificate(BytesView der, WallTime now, CertificateFault& fault) {
-  if (der.size() > kMaxCertificateBytes) {
-    return refuse(fault, "too large", Errc::too_large);
-  }
-  fault = "not a certificate in DER";
-  PYRSIA_TRY(const auto parsed, parse(der, fault));
-  const auto second = std::chrono::floor<std::chrono::seconds>(now);
-  if (second < parsed.not_before) {
-    return refuse(fault, "not yet valid", Errc::protocol_violation);
-  }
-  if (second > parsed.not_after) return refuse(fault, "expired", Errc::protocol_violation);
-  fault = "extensions that do not parse";
-  PYRSIA_TRY(const auto extension, find_extension(parsed.extensions, fault));
-  fault = "a key or signature scheme that we do not take";
-  PYRSIA_TRY(const bool is_self_signed, verify_signature(parsed.key_info, parsed.algorithm,
-                                                         parsed.signed_part, parsed.signature));
-  if (!is_self_signed) return refuse(fault, "a wrong self-signature", Errc::bad_signature);
-  fault = "a libp2p extension that does not parse";
-  PYRSIA_TRY(auto host_key, check_extension(extension, parsed.key_info, fault));
-  fault = {};
-  return host_key;
+  PYRSIA_TRY(const auto formed, check_form(der, now, fault));
+  return check_signatures(formed, fault);
 }
 
 Result<PublicKey> verify_certificate(BytesView der, WallTime now) {
@@ -251,13 +274,27 @@ Result<PublicKey> verify_certificate(BytesView der, WallTime now) {
   return verify_certificate(der, now, fault);
 }
 
-Result<PublicKey> verify_certificates(std::span<const BytesView> chain, WallTime now,
-                                      CertificateFault& fault) {
+Result<PublicKey> VerifiedCertificates::verify(std::span<const BytesView> chain, WallTime now,
+                                               CertificateFault& fault) {
   if (chain.size() != 1) {
     return refuse(fault, chain.empty() ? "no certificate" : "several certificates",
                   Errc::protocol_violation);
   }
-  return verify_certificate(chain.front(), now, fault);
+  const auto der = chain.front();
+  // What depends on the time is looked at each time.
+  PYRSIA_TRY(const auto formed, check_form(der, now, fault));
+  Bytes bytes(der.begin(), der.end());
+  if (const auto found = known_.find(bytes); found != known_.end()) {
+    fault = {};
+    return found->second;
+  }
+  PYRSIA_TRY(const auto key, check_signatures(formed, fault));
+  if (known_.size() >= kMaxKnown) {
+    known_.erase(order_.front());
+    order_.pop_front();
+  }
+  order_.push_back(known_.emplace(std::move(bytes), key).first);
+  return key;
 }
 
 }  // namespace pyrsia::crypto

@@ -2,11 +2,16 @@
 /// Spec: libp2p/specs, tls, "Peer Authentication"; RFC 5280.
 #pragma once
 
+#include "crypto/evp_key.hpp"
+
 #include <pyrsia/bytes.hpp>
 #include <pyrsia/key.hpp>
 #include <pyrsia/result.hpp>
 #include <pyrsia/time.hpp>
 
+#include <deque>
+#include <functional>
+#include <map>
 #include <span>
 #include <string_view>
 
@@ -28,6 +33,18 @@ struct Certificate {
   ~Certificate();
 };
 
+/// Signs with the key of a certificate, as a TLS handshake asks: ECDSA on P-256 over SHA-256.
+class CertificateSigner {
+ public:
+  explicit CertificateSigner(const Certificate& certificate);
+
+  /// Empty if `digest` is none of SHA-256.
+  Bytes sign(BytesView digest) const;
+
+ private:
+  EvpKey key_;
+};
+
 /// A new P-256 key from the kernel's random numbers and a certificate by which `host_key` vouches
 /// for it: X.509 v3, signed with SHA-256, valid from 1975 to 4096 whatever our clock says, and the
 /// libp2p extension, not critical, as its only one: some peers look at the first and no other.
@@ -46,9 +63,23 @@ using CertificateFault = std::string_view;
 Result<PublicKey> verify_certificate(BytesView der, WallTime now, CertificateFault& fault);
 Result<PublicKey> verify_certificate(BytesView der, WallTime now);
 
-/// The same for all that a peer showed, which must be one certificate.
-/// Errors: `Errc::protocol_violation` for none or several.
-Result<PublicKey> verify_certificates(std::span<const BytesView> chain, WallTime now,
-                                      CertificateFault& fault);
+/// The same for all that a peer showed, which must be one certificate; its signatures are not
+/// checked again where the same bytes, every one of them, have passed before. A peer that comes
+/// again, as after a change of network, costs two signatures less.
+class VerifiedCertificates {
+ public:
+  /// Our limit: 0.2 MB. The oldest goes first.
+  static constexpr std::size_t kMaxKnown = 256;
+
+  /// Errors: those of verify_certificate(); `Errc::protocol_violation` for none or several.
+  Result<PublicKey> verify(std::span<const BytesView> chain, WallTime now, CertificateFault& fault);
+  std::size_t size() const { return known_.size(); }
+
+ private:
+  using Known = std::map<Bytes, PublicKey, std::less<>>;
+
+  Known known_;
+  std::deque<Known::iterator> order_;  ///< Oldest first.
+};
 
 }  // namespace pyrsia::crypto

@@ -90,12 +90,46 @@ TEST(Certificate, EachHasItsOwnKeyAndSerial) {
 TEST(Certificate, ExactlyOneIsNeeded) {
   const auto made = make_certificate(host_key());
   CertificateFault fault;
-  EXPECT_EQ(verify_certificates({}, kNow, fault).error(), Errc::protocol_violation);
+  VerifiedCertificates known;
+  EXPECT_EQ(known.verify({}, kNow, fault).error(), Errc::protocol_violation);
   EXPECT_EQ(fault, "no certificate");
   const std::array<BytesView, 2> two{made.der, made.der};
-  EXPECT_EQ(verify_certificates(two, kNow, fault).error(), Errc::protocol_violation);
+  EXPECT_EQ(known.verify(two, kNow, fault).error(), Errc::protocol_violation);
   EXPECT_EQ(fault, "several certificates");
-  EXPECT_TRUE(verify_certificates(std::span(two).first(1), kNow, fault));
+  EXPECT_TRUE(known.verify(std::span(two).first(1), kNow, fault));
+}
+
+TEST(Certificate, OneThatIsKnownIsStillReadAndDated) {
+  const auto made = make_certificate(host_key());
+  VerifiedCertificates known;
+  CertificateFault fault;
+  const std::array<BytesView, 1> chain{made.der};
+  ASSERT_TRUE(known.verify(chain, kNow, fault));
+  ASSERT_EQ(known.size(), 1U);
+  EXPECT_EQ(known.verify(chain, kNow, fault).value(), host_key().public_key());
+  EXPECT_EQ(known.size(), 1U);
+  const auto before = WallTime(std::chrono::sys_days(std::chrono::year(1974) / 1 / 1));
+  EXPECT_EQ(known.verify(chain, before, fault).error(), Errc::protocol_violation);
+  EXPECT_EQ(fault, "not yet valid");
+  // One bit less, anywhere, is another certificate.
+  for (std::size_t i = 0; i < made.der.size(); ++i) {
+    auto bent = made.der;
+    bent[i] ^= 1;
+    const std::array<BytesView, 1> other{bent};
+    EXPECT_FALSE(known.verify(other, kNow, fault)) << i;
+  }
+  EXPECT_EQ(known.size(), 1U);
+}
+
+TEST(Certificate, TheKnownOnesAreBounded) {
+  VerifiedCertificates known;
+  CertificateFault fault;
+  for (std::size_t i = 0; i < VerifiedCertificates::kMaxKnown + 3; ++i) {
+    const auto made = make_certificate(host_key());
+    const std::array<BytesView, 1> chain{made.der};
+    ASSERT_TRUE(known.verify(chain, kNow, fault));
+  }
+  EXPECT_EQ(known.size(), VerifiedCertificates::kMaxKnown);
 }
 
 TEST(Certificate, IsValidFromItsFirstSecondToItsLast) {

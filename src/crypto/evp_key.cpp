@@ -19,6 +19,7 @@ namespace {
 constexpr std::size_t kMaxPublicDerBytes = 1200;
 constexpr std::size_t kMaxPrivateDerBytes = 8192;
 constexpr std::size_t kEcdsaDerBytes = 91;  ///< P-256, the point uncompressed.
+constexpr std::size_t kSha256Bytes = 32;
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 8192;
 /// As go has it: a large exponent only makes verification slow.
@@ -26,6 +27,9 @@ constexpr int kMaxRsaExponentBits = 31;
 
 struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+struct FreeKeyContext {
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
 };
 using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeContext>;
 
@@ -126,6 +130,14 @@ Bytes evp_private_info(evp_pkey_st* key) {
   return der;
 }
 
+EvpKey evp_from_private_info(BytesView der) {
+  const ErrorQueueGuard guard;
+  const auto* at = der.data();
+  EvpKey key(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der.size())));
+  assert(key);
+  return key;
+}
+
 Bytes evp_public_data(evp_pkey_st* key) {
   std::uint8_t* encoded = nullptr;
   const int size = i2d_PUBKEY(key, &encoded);
@@ -138,6 +150,19 @@ Bytes evp_public_data(evp_pkey_st* key) {
 Bytes evp_sign(evp_pkey_st* key, BytesView message) {
   auto signature = try_sign(key, message);
   assert(!signature.empty());
+  return signature;
+}
+
+Bytes evp_sign_digest(evp_pkey_st* key, BytesView digest) {
+  const ErrorQueueGuard guard;
+  if (digest.size() != kSha256Bytes) return {};
+  const std::unique_ptr<EVP_PKEY_CTX, FreeKeyContext> context(EVP_PKEY_CTX_new(key, nullptr));
+  auto size = static_cast<std::size_t>(EVP_PKEY_get_size(key));
+  Bytes signature(size);
+  if (EVP_PKEY_sign_init(context.get()) != 1 ||
+      EVP_PKEY_sign(context.get(), signature.data(), &size, digest.data(), digest.size()) != 1)
+    return {};
+  signature.resize(size);
   return signature;
 }
 

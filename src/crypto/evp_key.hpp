@@ -26,12 +26,16 @@ Result<EvpKey> evp_private_key(KeyType type, BytesView der);
 EvpKey generate_p256_key();
 /// The secret half as PrivateKeyInfo (PKCS#8) in DER.
 Bytes evp_private_info(evp_pkey_st* key);
+/// The key of what evp_private_info() made.
+EvpKey evp_from_private_info(BytesView der);
 
 /// The public half as SubjectPublicKeyInfo.
 Bytes evp_public_data(evp_pkey_st* key);
 
 /// ECDSA in DER or RSA PKCS#1 v1.5, both over SHA-256.
 Bytes evp_sign(evp_pkey_st* key, BytesView message);
+/// ECDSA in DER of a message that was hashed already. Empty if that is none of SHA-256.
+Bytes evp_sign_digest(evp_pkey_st* key, BytesView digest);
 bool evp_verify(evp_pkey_st* key, BytesView message, BytesView signature);
 
 }  // namespace pyrsia::crypto

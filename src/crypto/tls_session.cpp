@@ -169,7 +169,7 @@ struct TlsCallbacks {
     }
     const std::vector<BytesView> views(all.begin(), all.end());
     CertificateFault fault;
-    auto key = verify_certificates(views, session.now_, fault);
+    auto key = session.context_.known_.verify(views, session.now_, fault);
     if (!key) {
       session.fault_ = fault;
       return key.error();
@@ -235,12 +235,15 @@ TlsContext::~TlsContext() {
 
 TlsSession::TlsSession(const TlsContext& context, Role role, WallTime now,
                        std::optional<PeerId> expected)
-    : session_(SSL_new(context.context_)), now_(now), expected_(std::move(expected)) {
+    : context_(context),
+      session_(SSL_new(context.context_)),
+      now_(now),
+      expected_(std::move(expected)) {
   begin(role);
 }
 
 TlsSession::TlsSession(const TlsContext& context, WallTime now, std::string_view server_name)
-    : session_(SSL_new(context.context_)), now_(now), server_name_(server_name) {
+    : context_(context), session_(SSL_new(context.context_)), now_(now), server_name_(server_name) {
   begin(Role::initiator);
   auto* rules = SSL_get0_param(session_);
   X509_VERIFY_PARAM_set_time(rules, std::chrono::system_clock::to_time_t(now));
@@ -256,7 +259,8 @@ TlsSession::TlsSession(const TlsContext& context, WallTime now, std::string_view
   if (!is_ready) refused_ = Errc::invalid_argument;
 }
 
-TlsSession::TlsSession(const TlsContext& context) : session_(SSL_new(context.context_)) {
+TlsSession::TlsSession(const TlsContext& context)
+    : context_(context), session_(SSL_new(context.context_)) {
   begin(Role::responder);
 }
 

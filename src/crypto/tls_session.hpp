@@ -44,6 +44,7 @@ class TlsContext {
 
  private:
   friend class TlsSession;
+  friend struct TlsCallbacks;
   friend struct WebContexts;
 
   /// What all of them have: no resumption, no compression, ALPN.
@@ -51,6 +52,7 @@ class TlsContext {
 
   ssl_ctx_st* context_;
   std::vector<std::string> protocols_;
+  mutable VerifiedCertificates known_;  ///< A memory, no state of the context.
 };
 
 /// One connection's TLS. Not to be moved: OpenSSL knows its address.
@@ -106,6 +108,7 @@ class TlsSession {
   Result<> outcome(int returned);
   Error error_of(unsigned long code);
 
+  const TlsContext& context_;
   ssl_st* session_ = nullptr;
   const WallTime now_{};
   const std::optional<PeerId> expected_;

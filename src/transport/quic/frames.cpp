@@ -1,5 +1,7 @@
 #include "transport/quic/frames.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::transport::quic {
 namespace {
 
@@ -58,6 +60,10 @@ class Cursor {
       rest_ = rest_.subspan(std::size_t(count));
     }
   }
+  void skip_padding() {
+    const auto end = std::ranges::find_if(rest_, [](std::uint8_t byte) { return byte != padding; });
+    rest_ = rest_.subspan(std::size_t(end - rest_.begin()));
+  }
   bool has_failed() const { return has_failed_; }
   BytesView rest() const { return rest_; }
 
@@ -98,7 +104,7 @@ bool skip_frame(Cursor& cursor, std::uint64_t type) {
     return !cursor.has_failed();
   }
   switch (type) {
-    case padding:
+    case padding: cursor.skip_padding(); break;
     case ping:
     case handshake_done: break;
     case ack:

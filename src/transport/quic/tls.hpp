@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/role.hpp"
+#include "crypto/certificate.hpp"
 #include "runtime/env.hpp"
 
 #include <pyrsia/key.hpp>
@@ -25,6 +26,8 @@ class Credentials {
 
   gnutls_certificate_credentials_t get() const { return credentials_.get(); }
   gnutls_priority_t priority() const { return priority_.get(); }
+  /// Of peers.
+  crypto::VerifiedCertificates& known() const { return known_; }
 
  private:
   struct Free {
@@ -32,8 +35,13 @@ class Credentials {
     void operator()(gnutls_priority_st* priority) const;
   };
 
+  explicit Credentials(const crypto::Certificate& certificate);
+  void use(const crypto::Certificate& certificate);
+
+  std::unique_ptr<const crypto::CertificateSigner> signer_;  ///< The library points to it.
   std::unique_ptr<gnutls_certificate_credentials_st, Free> credentials_;
   std::unique_ptr<gnutls_priority_st, Free> priority_;
+  mutable crypto::VerifiedCertificates known_;  ///< A memory, no state of ours.
 };
 
 /// What an alert is called: "Certificate is required". Empty: it has no name.
@@ -69,6 +77,7 @@ class TlsSession {
   Result<PublicKey> judge(gnutls_session_t session);
 
   Env& env_;
+  const Credentials& credentials_;
   std::optional<PeerId> expected_;
   const PeerId& self_;
   ngtcp2_crypto_conn_ref reference_{};
