@@ -100,12 +100,11 @@ void Credentials::use(const crypto::Certificate& certificate) {
   must_succeed(gnutls_privkey_import_ext4(key,
                                           const_cast<crypto::CertificateSigner*>(signer_.get()),
                                           nullptr, sign, nullptr, nullptr, describe_key, 0));
-  // The library frees both with the credentials, by its own free().
-  auto* shown = static_cast<gnutls_pcert_st*>(gnutls_calloc(1, sizeof(gnutls_pcert_st)));
-  if (!shown) std::abort();
+  gnutls_pcert_st shown{};
   const auto der = datum(certificate.der);
-  must_succeed(gnutls_pcert_import_x509_raw(shown, &der, GNUTLS_X509_FMT_DER, 0));
-  must_succeed(gnutls_certificate_set_key(credentials_.get(), nullptr, 0, shown, 1, key));
+  must_succeed(gnutls_pcert_import_x509_raw(&shown, &der, GNUTLS_X509_FMT_DER, 0));
+  // What both hold is the credentials' from now on.
+  must_succeed(gnutls_certificate_set_key(credentials_.get(), nullptr, 0, &shown, 1, key));
 }
 
 TlsSession::TlsSession(Env& env, const Credentials& credentials, Role role,
