@@ -201,9 +201,9 @@ def carrier(home):
     return mapping["reason"]
 
 
-def pinhole(home):
+def pinhole(home, *more):
     expect(not home.stranger_gets_in(NODE_V6), "the stranger got in before the pinhole")
-    home.start_node(listen=NODE_V6)
+    home.start_node(*more, listen=NODE_V6)
     wait_until(lambda: is_open(home), 30, lambda: f"no pinhole: {home.mapping()}")
     mapping = home.mapping()
     expect(home.stranger_gets_in(NODE_V6), f"the stranger does not get in: {mapping}")
@@ -212,9 +212,12 @@ def pinhole(home):
 
 def pinhole_by_upnp(home):
     """The router grants one only to the address that asks: over IPv6."""
-    reason = pinhole(home)
+    reason = pinhole(home, "--port-mapping-protocol", "upnp")
     expect(reason.startswith("upnp"), reason)
-    return reason
+    report = json.loads(home.lab.exec("node", f"curl -sf -m 10 http://127.0.0.1:{HTTP_PORT}/nat"))
+    found = [each["router"] for each in report["port_mapping"]["attempts"] if each["state"] == "found"]
+    expect(any(router.startswith("fe80:") for router in found), f"found over IPv4 only: {found}")
+    return f"{reason}, asked over IPv6"
 
 
 def probed(home):
@@ -252,7 +255,7 @@ CASES = {
     "router restart": (restarted, {}),
     "CGNAT refusal": (carrier, {"wan": CARRIER_SIDE}),
     "IPv6 pinhole": (pinhole, {"has_v6": True}),
-    "IPv6 pinhole by UPnP": (pinhole_by_upnp, {"has_v6": True, "protocols": ("upnp",)}),
+    "IPv6 pinhole by UPnP": (pinhole_by_upnp, {"has_v6": True}),
     "what a probe says of it": (probed, {}),
     "what a probe says behind CGNAT": (probed, {"wan": CARRIER_SIDE}),
     "a router that says nothing": (nothing, {}),
