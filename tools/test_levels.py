@@ -24,6 +24,7 @@ LEVELS = {  # name: (what it shows, command, seconds it may take); its builds in
     "e2e": ("the program on loopback", ["tools/with_build", "dev", "tests/e2e/run.py", "build/dev/apps/pyrsia/pyrsia"], 1800),
     "interop": ("live go-, rust- and js-libp2p", ["tools/with_build", "dev", "tests/interop/run.py"], 3600),
     "lab": ("kernel NAT in network namespaces", ["tools/with_build", "release", "tests/lab/run.py"], 1800),
+    "study": ("the AutoNAT study behind kernel NATs", ["tools/with_build", "release", "tests/lab/study.py"], 1800),
     "probe": ("what `pyrsia probe` says behind each NAT", ["tools/with_build", "release", "tests/lab/probe.py"], 1800),
 }
 COUNTS = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)

@@ -13,8 +13,7 @@
 namespace pyrsia::app {
 namespace {
 
-constexpr std::string_view kDefaultListen = "/ip4/0.0.0.0/tcp/0";
-constexpr std::string_view kDefaultBootListen = "/ip4/0.0.0.0/tcp/44000";
+constexpr std::uint16_t kBootPort = 44000;
 
 /// Of an authority, "host:port", "[::1]:80" or "user@host": that it can be one.
 bool is_authority(std::string_view text) {
@@ -347,7 +346,9 @@ std::optional<Complaint> read_options(const Settings& settings, Options& options
   options.once_timeout = std::chrono::seconds(once_seconds);
   auto& host = options.host;
   const bool is_boot = settings.command == Command::boot;
-  host.listen = {*Multiaddr::parse(is_boot ? kDefaultBootListen : kDefaultListen)};
+  if (is_boot) {
+    for (auto& address : host.listen) address = address.with_port(kBootPort);
+  }
   reader.addresses("listen", false, host.listen);
   reader.addresses("announce", false, host.announce);
   reader.addresses("peer", true, host.peers);

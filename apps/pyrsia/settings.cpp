@@ -34,7 +34,7 @@ constexpr std::array kSettings{
             "Where the HTTP API listens [127.0.0.1]"},
     Setting{"port", "-p,--port", Kind::text, "nbspra", "PORT", "Port of the HTTP API [7888]"},
     Setting{"listen", "-L,--listen", Kind::list, "nb", "ADDR",
-            "Listen for peers here; repeatable [/ip4/0.0.0.0/tcp/0; boot: port 44000]"},
+            "Listen here; repeatable [TCP and QUIC, any IPv4 and port; boot: 44000]"},
     Setting{"peer", "-P,--peer", Kind::list, "nb", "ADDR",
             "Connect to this peer (.../p2p/<id>) and no status URL; repeatable"},
     Setting{"probe", "-R,--probe", Kind::list, "nb", "ADDR",

@@ -37,10 +37,11 @@ struct AutonatV2Config {
   /// One server more is asked about each address.
   Duration refresh_interval = std::chrono::minutes(5);
   Duration probe_timeout = std::chrono::seconds(20);  ///< One whole exchange, as a client.
-  Duration dial_timeout = std::chrono::seconds(4);    ///< One dial-back, as a server.
-  Duration max_dial_wait = std::chrono::seconds(3);   ///< Before a dial that data was asked for.
-  std::uint64_t max_dial_data_bytes = 100'000;        ///< Paid for one probe; 0: never pay.
-  std::size_t requests_per_minute = 60;               ///< Accepted of all clients.
+  /// One dial-back, as a server, handshakes included. Where nobody answers it ends sooner.
+  Duration dial_timeout = std::chrono::seconds(7);
+  Duration max_dial_wait = std::chrono::seconds(3);  ///< Before a dial that data was asked for.
+  std::uint64_t max_dial_data_bytes = 100'000;       ///< Paid for one probe; 0: never pay.
+  std::size_t requests_per_minute = 60;              ///< Accepted of all clients.
   std::size_t requests_of_one_peer_per_minute = 12;
   std::size_t requests_of_one_ip_per_minute = 24;  ///< IPv4 address or IPv6 /56.
   std::size_t dial_data_requests_per_minute = 12;  ///< Of these: with another IP to dial.
@@ -73,8 +74,10 @@ struct StunConfig {
 
 /// Everything that a Host can be told. The defaults make a node that listens, and no more.
 struct Config {
-  /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one.
-  std::vector<Multiaddr> listen = {Multiaddr::tcp({IpAddress::v4_any(), 0})};
+  /// Where to listen; an IP of 0.0.0.0 or :: means every interface, port 0 a free one, for QUIC
+  /// that of TCP if it can be had.
+  std::vector<Multiaddr> listen = {Multiaddr::tcp({IpAddress::v4_any(), 0}),
+                                   Multiaddr::quic_v1({IpAddress::v4_any(), 0})};
   /// Addresses under which others can reach us though we do not see them, e.g. a port forward.
   std::vector<Multiaddr> announce;
   AddressScope scope = AddressScope::global;

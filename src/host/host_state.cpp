@@ -4,7 +4,6 @@
 #include "host/scope.hpp"
 #include "host/thin_waist.hpp"
 #include "multi/websocket_address.hpp"
-#include "protocols/autonat_v2/exchange.hpp"
 
 #include <algorithm>
 #include <array>
@@ -114,6 +113,11 @@ bootstrap::ClientConfig bootstrap_config(const Config& config) {
 JoinerConfig joiner_config(const Config& config) {
   JoinerConfig out;
   if (config.is_listen_only) return out;
+  const auto listens_by = [&](bool is_udp) {
+    return std::ranges::any_of(
+        config.listen, [&](const Multiaddr& one) { return host::is_over_udp(one) == is_udp; });
+  };
+  out.wants_both_kinds = listens_by(false) && listens_by(true);
   out.peers = config.probe_servers;
   out.peers.insert(out.peers.end(), config.peers.begin(), config.peers.end());
   return out;
@@ -201,6 +205,9 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
   swarm.add_transport(std::move(over_udp));
   shared_ports.emplace(env, config.stun, !config.is_listen_only, *quic, stun_callbacks(),
                        log.named("stun"));
+  if (bootstrap_client)
+    bootstrap_client->set_on_contact(
+        [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip); });
   swarm.add_observer(*this);
 }
 
@@ -412,11 +419,12 @@ void Host::State::on_identified(const swarm::ConnectionInfo& connection,
   const bool is_new = info.observed &&
                       observed.add(connection, *info.observed, swarm.listen_addresses(), env.now());
   if (is_new) addresses_changed();
+  if (info.protocols) autonat_v2_client.on_identified(connection, *info.protocols);
   feed_servers();
   look_for_stun_servers();
   choose_version();
   autonat_client.reconsider();
-  autonat_v2_client.reconsider();
+  joiner.on_identified(connection.peer);
 }
 
 void Host::State::on_inbound_probe(const InboundProbe& probe) {
@@ -480,11 +488,8 @@ void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
 /// being dialed: the first server that is there shall not be taken for the only one.
 void Host::State::feed_servers() {
   std::set<std::string> networks;
-  for (const auto& connection : swarm.connections()) {
-    const auto ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
-    if (ip && swarm.peer_store().supports(connection.peer, autonat_v2::kDialRequestProtocol))
-      networks.insert(host::witness_network(*ip));
-  }
+  for (const auto& connection : autonat_v2_client.servers())
+    if (const auto ip = connection.remote.ip()) networks.insert(host::witness_network(*ip));
   if (env.now() - started_at < kStart) {
     for (const auto& address : joiner.boot_addresses()) {
       const auto ip = address.ip();
@@ -532,7 +537,7 @@ void Host::State::look_for_stun_servers() {
 /// AutoNAT v1 is for where there is no v2: no server of it, or none with an answer for so long.
 void Host::State::choose_version() {
   constexpr Duration kPatience = std::chrono::seconds(10);
-  const bool has_v2 = config.autonat_v2.is_client && autonat_v2_client.has_server();
+  const bool has_v2 = config.autonat_v2.is_client && !autonat_v2_client.servers().empty();
   if (!has_v2) v2_since.reset();
   if (has_v2 && !v2_since) v2_since = env.now();
   const bool is_v1_needed =

@@ -17,6 +17,25 @@ std::string text_of(const bootstrap::BootPeer& peer) {
   return text;
 }
 
+std::vector<Multiaddr> addresses_by(bool is_udp, const std::vector<Multiaddr>& all) {
+  std::vector<Multiaddr> out;
+  for (const auto& address : all)
+    if (!address.is_relayed() && address.has(Protocol::udp) == is_udp) out.push_back(address);
+  return out;
+}
+
+/// Each of `addresses` has a peer id: validate() has seen to it.
+std::vector<bootstrap::BootPeer> by_peer(const std::vector<Multiaddr>& addresses) {
+  std::vector<bootstrap::BootPeer> out;
+  for (const auto& address : addresses) {
+    const auto peer = *address.peer_id();
+    auto same = std::ranges::find(out, peer, &bootstrap::BootPeer::peer);
+    if (same == out.end()) same = out.insert(same, bootstrap::BootPeer{peer, {}});
+    same->addresses.push_back(address.without_peer());
+  }
+  return out;
+}
+
 }  // namespace
 
 Joiner::Joiner(swarm::Swarm& swarm, JoinerConfig config, bootstrap::Client* client,
@@ -38,7 +57,7 @@ Joiner::~Joiner() {
 }
 
 void Joiner::start() {
-  for (const auto& address : config_.peers) tasks_.spawn(keep_connected(address));
+  for (const auto& configured : by_peer(config_.peers)) tasks_.spawn(keep_connected(configured));
   if (client_) tasks_.spawn(follow_documents());
 }
 
@@ -55,13 +74,24 @@ void Joiner::on_connected(const swarm::ConnectionInfo&) {
   changed_.notify();
 }
 
-void Joiner::on_disconnected(const swarm::ConnectionInfo&, Error) {
+void Joiner::on_disconnected(const swarm::ConnectionInfo& connection, Error) {
   changed_.notify();
+  // Whoever is still there by the other kind is not dialed by anybody else. One that lets go of us
+  // at once is left alone.
+  const bool had_settled = env_.now() - connection.opened_at >= config_.settle_time;
+  if (!config_.wants_both_kinds || !had_settled || connection.remote.is_relayed()) return;
+  if (is_boot_peer(connection.peer) && swarm_.is_connected(connection.peer))
+    dials_.spawn(connect_again_by(connection.remote.has(Protocol::udp), connection.peer));
 }
 
-Task<> Joiner::keep_connected(Multiaddr address) {
-  const auto peer = *address.peer_id();  // validate() has seen to it.
-  const bootstrap::BootPeer configured{peer, {address.without_peer()}};
+Task<> Joiner::connect_again_by(bool is_udp, PeerId peer) {
+  PYRSIA_CO_TRY(co_await env_.sleep_for(config_.min_delay));
+  bootstrap::BootPeer known{peer, swarm_.peer_store().addresses(peer, env_.now())};
+  co_return co_await connect_by(is_udp, std::move(known));
+}
+
+Task<> Joiner::keep_connected(bootstrap::BootPeer configured) {
+  const auto peer = configured.peer;
   auto delay = config_.min_delay;
   for (;;) {
     const auto dialed = co_await dial(configured);
@@ -157,8 +187,7 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   callbacks_.on_boot_peer(peer);
   if (swarm_.is_connected(peer.peer)) co_return ok;
   tell(BootstrapProgress::Stage::connecting, "connecting to boot peer " + peer.peer.to_string());
-  swarm::DialRequest request{.peer = peer.peer, .addresses = peer.addresses};
-  const auto connected = co_await swarm_.connect(std::move(request));
+  const auto connected = co_await connect(peer);
   if (!connected) {
     if (connected.error() != Errc::cancelled) {
       tell(BootstrapProgress::Stage::failed, "cannot reach boot peer " + text_of(peer) + ": " +
@@ -170,6 +199,49 @@ Task<> Joiner::dial(bootstrap::BootPeer peer) {
   tell(BootstrapProgress::Stage::connected,
        "connected to boot peer " + connected->remote.with_peer(peer.peer).to_string());
   co_return ok;
+}
+
+Task<swarm::ConnectionInfo> Joiner::connect(bootstrap::BootPeer peer) {
+  swarm::DialRequest request{.peer = peer.peer, .addresses = peer.addresses};
+  const auto by_udp = addresses_by(true, peer.addresses);
+  const auto by_tcp = addresses_by(false, peer.addresses);
+  if (config_.wants_both_kinds && !by_udp.empty() && !by_tcp.empty()) {
+    // Side by side, so that neither verdict waits for the other's connection.
+    dials_.spawn(connect_by(true, peer));
+    request.addresses = by_tcp;
+    request.is_only_these = true;
+  }
+  auto connected = co_await swarm_.connect(std::move(request));
+  if (connected || connected.error() == Errc::cancelled) co_return connected;
+  const auto others = swarm_.connections_to(peer.peer);
+  if (!others.empty()) co_return others.front();
+  co_return connected;
+}
+
+void Joiner::on_identified(const PeerId& peer) {
+  if (!config_.wants_both_kinds || !is_boot_peer(peer)) return;
+  const bootstrap::BootPeer known{peer, swarm_.peer_store().addresses(peer, env_.now())};
+  for (const bool is_udp : {false, true}) dials_.spawn(connect_by(is_udp, known));
+}
+
+Task<> Joiner::connect_by(bool is_udp, bootstrap::BootPeer peer) {
+  auto addresses = addresses_by(is_udp, peer.addresses);
+  if (addresses.empty() || is_connected_by(is_udp, peer.peer)) co_return ok;
+  const std::pair key(is_udp, peer.peer);
+  if (!connecting_by_.insert(key).second) co_return ok;
+  swarm::DialRequest request{.peer = peer.peer, .addresses = std::move(addresses)};
+  request.is_only_these = true;
+  request.is_new_connection = true;
+  const auto connected = co_await swarm_.connect(std::move(request));
+  connecting_by_.erase(key);
+  if (connected && client_) client_->confirm(peer.peer, connected->remote);
+  co_return ok;
+}
+
+bool Joiner::is_connected_by(bool is_udp, const PeerId& peer) const {
+  return std::ranges::any_of(swarm_.connections_to(peer), [&](const auto& connection) {
+    return !connection.remote.is_relayed() && connection.remote.has(Protocol::udp) == is_udp;
+  });
 }
 
 Task<> Joiner::wait_for_round() {

@@ -11,7 +11,9 @@
 
 #include <deque>
 #include <functional>
+#include <set>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace pyrsia {
@@ -22,6 +24,9 @@ struct JoinerConfig {
   std::size_t max_boot_peers = 1024;  ///< Remembered as such; more are peers like any other.
   Duration min_delay = std::chrono::seconds(1);  ///< Between two tries of a configured peer.
   Duration max_delay = std::chrono::minutes(5);
+  /// A boot peer that is there by TCP and by QUIC is connected to by both: each shows another side
+  /// of our NAT, and only a port that sends is seen.
+  bool wants_both_kinds = false;
   /// A connection that lasted so long was a success: the delays begin anew after it.
   Duration settle_time = std::chrono::seconds(30);
 };
@@ -51,6 +56,8 @@ class Joiner final : private swarm::Observer {
   void start();
   /// Errors: none.
   Task<> stop();
+  /// A connected peer has said where it is.
+  void on_identified(const PeerId& peer);
 
   /// Named by a status document or configured.
   bool is_boot_peer(const PeerId& peer) const { return boot_peers_.contains(peer); }
@@ -64,7 +71,7 @@ class Joiner final : private swarm::Observer {
   void on_connected(const swarm::ConnectionInfo& connection) override;
   void on_disconnected(const swarm::ConnectionInfo& connection, Error reason) override;
 
-  Task<> keep_connected(Multiaddr address);
+  Task<> keep_connected(bootstrap::BootPeer configured);
   Task<> follow_documents();
   /// The peers of the last documents, or those of the cache.
   Task<> dial_known();
@@ -72,6 +79,11 @@ class Joiner final : private swarm::Observer {
   void start_round(std::vector<bootstrap::BootPeer> peers);
   Task<> dial_queued(std::uint64_t round);
   Task<> dial(bootstrap::BootPeer peer);
+  Task<swarm::ConnectionInfo> connect(bootstrap::BootPeer peer);
+  /// Connects over UDP, or over TCP, unless that is done.
+  Task<> connect_by(bool is_udp, bootstrap::BootPeer peer);
+  Task<> connect_again_by(bool is_udp, PeerId peer);
+  bool is_connected_by(bool is_udp, const PeerId& peer) const;
   Task<> wait_for_round();
   Task<> wait_until_alone();
   bool is_settled(const PeerId& peer) const;
@@ -89,6 +101,7 @@ class Joiner final : private swarm::Observer {
   std::vector<Multiaddr> boot_addresses_;   ///< The latest last.
   std::vector<bootstrap::BootPeer> known_;  ///< Of the last documents, or of the cache.
   std::deque<bootstrap::BootPeer> queue_;
+  std::set<std::pair<bool, PeerId>> connecting_by_;  ///< See connect_by().
   std::uint64_t round_ = 0;
   std::size_t dialing_count_ = 0;
   Event changed_;  ///< follow_documents() waits for it.

@@ -4,6 +4,7 @@
 #include "sim/network.hpp"
 #include "sim/scripted_web.hpp"
 #include "swarm/test_node.hpp"
+#include "transport/quic/transport.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -63,6 +64,10 @@ class JoinerTest : public testing::Test {
     boot.listen("/ip4/" + ip + "/tcp/4001");
     return boot;
   }
+  void add_quic(swarm::TestNode& to) {
+    to.swarm.add_transport(
+        std::make_unique<transport::quic::Transport>(to.env, to.key, transport::quic::Config()));
+  }
   void publish(const std::vector<std::uint8_t>& numbers) {
     std::string list;
     for (const auto number : numbers)
@@ -111,6 +116,47 @@ TEST_F(JoinerTest, ConnectsToThreeOfThoseThatADocumentNames) {
   EXPECT_FALSE(joiner_->is_boot_peer(boots_[4]->peer()));
   EXPECT_EQ(told_.size(), 3U);
   EXPECT_EQ(web_.requests[kUrl], 1);
+}
+
+/// Boot peer `number` by QUIC as well.
+Multiaddr by_quic(const Multiaddr& by_tcp) {
+  return Multiaddr::quic_v1(*by_tcp.endpoint()).with_peer(*by_tcp.peer_id());
+}
+
+TEST_F(JoinerTest, ABootPeerThatIsThereByTcpAndQuicIsConnectedToByBoth) {
+  auto& boot = add_boot_peer(1);
+  add_quic(*node_);
+  add_quic(boot);
+  boot.listen("/ip4/5.6.7.1/udp/4001/quic-v1");
+  node_->knows(boot, {"/ip4/5.6.7.1/udp/4001/quic-v1"});  // By identify.
+  JoinerConfig config;
+  config.peers = {address_of(1), by_quic(address_of(1))};
+  config.wants_both_kinds = true;
+  start(config, false);
+  world_.run_for(1s);
+  EXPECT_EQ(node_->swarm.connections_to(boot.peer()).size(), 2U);
+
+  // One that is lost is made again, beside the other.
+  world_.run_for(1min);
+  for (const auto& each : node_->swarm.connections_to(boot.peer()))
+    if (each.remote.has(Protocol::udp)) node_->swarm.close_connection(each.id);
+  world_.run_for(500ms);
+  EXPECT_EQ(node_->swarm.connections_to(boot.peer()).size(), 1U);
+  world_.run_for(5s);
+  EXPECT_EQ(node_->swarm.connections_to(boot.peer()).size(), 2U);
+}
+
+TEST_F(JoinerTest, ABootPeerWithoutUdpCostsNothingButItsDial) {
+  auto& boot = add_boot_peer(1);
+  add_quic(*node_);
+  JoinerConfig config;
+  config.peers = {address_of(1), by_quic(address_of(1))};
+  config.wants_both_kinds = true;
+  start(config, false);
+  world_.run_for(1min);
+  EXPECT_EQ(node_->swarm.connections_to(boot.peer()).size(), 1U);
+  EXPECT_EQ(count(Stage::connected), 1);
+  EXPECT_EQ(count(Stage::failed), 0);
 }
 
 TEST_F(JoinerTest, DeadEntriesArePassedOver) {

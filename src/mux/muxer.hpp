@@ -51,6 +51,8 @@ class Muxer {
   virtual std::size_t stream_count() const = 0;
   /// Round trip time last measured, if any.
   virtual std::optional<Duration> round_trip() const = 0;
+  /// Has it measured, if it is not known.
+  virtual void want_round_trip() {}
 };
 
 }  // namespace pyrsia::mux

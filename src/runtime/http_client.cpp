@@ -252,6 +252,8 @@ class HttpClient::Transfer {
   /// Where the answer sends us; empty if nowhere.
   std::string redirect_url() const { return text(CURLINFO_REDIRECT_URL); }
   std::string take_body() { return std::move(body_); }
+  /// Of the server, or of a proxy. Errors: `Errc::malformed`: not known.
+  Result<IpAddress> remote_ip() const { return IpAddress::parse(text(CURLINFO_PRIMARY_IP)); }
 
  private:
   template <class T>
@@ -369,16 +371,19 @@ Task<HttpResponse> HttpClient::ask(Method method, HttpRequest request, std::stri
 Task<HttpResponse> HttpClient::follow(Method method, const HttpRequest& request,
                                       std::string& detail) {
   std::string url = request.url;
+  std::vector<IpAddress> contacted;
   for (int redirects = 0; redirects <= request.max_redirects; ++redirects) {
     Transfer transfer(env_, *multi_, user_agent_, method, request);
     PYRSIA_CO_TRY(co_await resolve_host(request, url, transfer, detail));
     PYRSIA_CO_TRY(co_await transfer.run(url, detail));
+    if (const auto ip = transfer.remote_ip()) contacted.push_back(*ip);
     url = transfer.redirect_url();
     if (!url.empty() && method == Method::get) continue;
     HttpResponse response;
     response.status = transfer.status();
     response.content_type = transfer.content_type();
     response.body = transfer.take_body();
+    response.contacted = std::move(contacted);
     co_return response;
   }
   detail = "more than " + std::to_string(request.max_redirects) + " redirects";

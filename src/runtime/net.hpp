@@ -180,6 +180,8 @@ struct HttpResponse {
   int status = 0;
   std::string content_type;
   std::string body;
+  /// Whom we have connected to for it: the server or a proxy, and those that have redirected us.
+  std::vector<IpAddress> contacted = {};
 };
 
 }  // namespace pyrsia

@@ -317,6 +317,7 @@ TEST_F(RealHttp, GetsADocument) {
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->content_type, "application/json");
   EXPECT_EQ(response->body, "{}");
+  EXPECT_EQ(response->contacted, std::vector{IpAddress::v4_loopback()});
   EXPECT_NE(server_.seen.find("User-Agent: pyrsia/"), std::string::npos) << server_.seen;
 }
 

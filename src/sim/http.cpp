@@ -202,6 +202,7 @@ Task<std::unique_ptr<TcpSocket>> connect(Env& env, const Url& url,
 struct Answer {
   Head head;
   std::string body;
+  std::optional<IpAddress> server;
 };
 
 enum class Method { get, post };
@@ -226,6 +227,7 @@ Task<Answer> exchange(Env& env, Method method, const Url& url, const HttpRequest
   PYRSIA_CO_TRY(const auto text, co_await reader.read_until("\r\n\r\n"));
   progress.step = "reading the answer of " + url.authority;
   Answer answer;
+  answer.server = socket->remote().ip;
   PYRSIA_CO_TRY(answer.head, parse_head(text));
   PYRSIA_CO_TRY(answer.body, co_await read_body(reader, answer.head, request.max_body_bytes));
   co_return answer;
@@ -239,13 +241,16 @@ bool is_redirect(const Head& head) {
 Task<HttpResponse> follow(Env& env, Method method, HttpRequest request, Progress& progress) {
   progress.step = "reading the URL " + request.url;
   PYRSIA_CO_TRY(auto url, parse_url(request.url));
+  std::vector<IpAddress> contacted;
   for (int redirects = 0;; ++redirects) {
     PYRSIA_CO_TRY(auto answer, co_await exchange(env, method, url, request, progress));
+    if (answer.server) contacted.push_back(*answer.server);
     if (method == Method::post || !is_redirect(answer.head)) {
       HttpResponse response;
       response.status = answer.head.status;
       response.content_type = answer.head.content_type;
       response.body = std::move(answer.body);
+      response.contacted = std::move(contacted);
       co_return response;
     }
     progress.step = "following redirects to " + answer.head.location;

@@ -63,6 +63,7 @@ TEST(SimHttp, AResponseOfKnownLengthTakesTwoRoundTrips) {
   EXPECT_EQ(response->status, 200);
   EXPECT_EQ(response->content_type, "application/json");
   EXPECT_EQ(response->body, "{}");
+  EXPECT_EQ(response->contacted, std::vector{*IpAddress::parse("5.6.7.8")});
   EXPECT_EQ(hosts.world.now(), TimePoint(200ms));
   EXPECT_TRUE(hosts.request.starts_with("GET /status?x=1 HTTP/1.1\r\nHost: boot.test:80\r\n"))
       << hosts.request;

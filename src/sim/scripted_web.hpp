@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace pyrsia::sim {
 
@@ -14,6 +15,7 @@ class ScriptedWeb : public BareEnv {
     Duration delay{0};
     std::string body;
     int status = 200;
+    std::vector<IpAddress> contacted = {};
     Errc error{};             ///< If set: the failure instead.
     std::string detail = "";  ///< Of the failure.
   };
@@ -31,6 +33,7 @@ class ScriptedWeb : public BareEnv {
     HttpResponse response;
     response.status = page.status;
     response.body = page.body;
+    response.contacted = page.contacted;
     co_return response;
   }
 

@@ -131,6 +131,10 @@ void DialPlan::failed(const Multiaddr& address, Error error, TimePoint now) {
   if (closeness(error) >= closeness(error_)) error_ = error;
 }
 
+bool DialPlan::is_running(const Multiaddr& address) const {
+  return std::ranges::find(attempts_, address, &Attempt::address) != attempts_.end();
+}
+
 bool DialPlan::is_exhausted() const {
   return attempts_.empty() &&
          std::ranges::all_of(lanes_, [](const Lane& lane) { return lane.waiting.empty(); });

@@ -54,6 +54,7 @@ class DialPlan {
   void failed(const Multiaddr& address, Error error, TimePoint now);
 
   std::size_t running() const { return attempts_.size(); }
+  bool is_running(const Multiaddr& address) const;
   /// Nothing runs and nothing waits.
   bool is_exhausted() const;
   /// Of the dial that came closest to success; `Errc::unavailable` if none was tried.

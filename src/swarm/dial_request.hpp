@@ -2,6 +2,7 @@
 
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/peer_id.hpp>
+#include <pyrsia/time.hpp>
 
 #include <cstddef>
 #include <string>
@@ -18,6 +19,12 @@ struct DialRequest {
   bool is_new_connection = false;  ///< Dial even if connected; keep both connections.
   bool use_new_port = false;       ///< Never leave from a listener's port.
   std::size_t max_parallel = 8;    ///< Addresses being dialed at once.
+  /// An address where nobody has answered for so long has failed; after the first answer of TCP
+  /// the handshakes have the usual time. 0: the usual time for all of it.
+  Duration reach_timeout{0};
+  /// An address where nobody has answered by then is dialed once more, beside the first try, as
+  /// packets get lost. 0: it is not.
+  Duration repeat_after{0};
   /// Gets a failure in words, if there is more to say than the error does: of the address that came
   /// closest to success. Outlives the call.
   std::string* detail = nullptr;

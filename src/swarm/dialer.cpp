@@ -37,8 +37,14 @@ struct Dialer::Job {
     return !request.is_only_these || request.addresses == other.addresses;
   }
 
+  bool is_waiting_for(const Multiaddr& address) const {
+    return !result && plan.is_running(address) &&
+           std::ranges::find(reached, address) == reached.end();
+  }
+
   const DialRequest request;
   DialPlan plan;
+  std::vector<Multiaddr> reached;  ///< Somebody has answered there.
   ResolveBudget budget;
   std::size_t resolving = 0;
   Error resolve_error = Errc::unavailable;
@@ -264,6 +270,8 @@ void Dialer::start_due(Job& job) {
   while (!job.result && running_ < shared_.config.max_dials) {
     auto address = job.plan.start_next(shared_.env.now());
     if (!address) return;
+    if (job.request.repeat_after > Duration(0)) job.tasks.spawn(repeat(job, *address));
+    if (job.request.reach_timeout > Duration(0)) job.tasks.spawn(give_up(job, *address));
     job.tasks.spawn(dial(job, *std::move(address)));
   }
 }
@@ -289,6 +297,7 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
   transport::DialOptions options;
   options.use_new_port = job.request.use_new_port;
   options.on_connected = [this, &job, address] {
+    job.reached.push_back(address);
     job.plan.connected(address, shared_.env.now());
     job.changed.notify();
   };
@@ -309,6 +318,18 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
   co_return ok;
 }
 
+Task<> Dialer::repeat(Job& job, Multiaddr address) {
+  PYRSIA_CO_TRY(co_await shared_.env.sleep_for(job.request.repeat_after));
+  if (!job.is_waiting_for(address) || running_ >= shared_.config.max_dials) co_return ok;
+  co_return co_await dial(job, std::move(address));
+}
+
+Task<> Dialer::give_up(Job& job, Multiaddr address) {
+  PYRSIA_CO_TRY(co_await shared_.env.sleep_for(job.request.reach_timeout));
+  if (job.is_waiting_for(address)) dial_ended(job, address, Errc::timed_out, "");
+  co_return ok;
+}
+
 void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result,
                         const std::string& detail) {
   const auto& peer = job.request.peer;
@@ -316,7 +337,7 @@ void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInf
     backoff_.succeeded(peer, address);
     // One that comes in after the winner, in the same turn, is kept as well.
     if (!job.result) job.result = std::move(result);
-  } else if (result.error() != Errc::cancelled) {
+  } else if (result.error() != Errc::cancelled && job.plan.is_running(address)) {
     const auto now = shared_.env.now();
     const auto error = result.error();
     shared_.metrics.dials_failed.add();

@@ -53,6 +53,8 @@ class Dialer {
   void start_due(Job& job);
   Task<> resolve_name(Job& job, Multiaddr address);
   Task<> dial(Job& job, Multiaddr address);
+  Task<> repeat(Job& job, Multiaddr address);
+  Task<> give_up(Job& job, Multiaddr address);
   void dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result,
                   const std::string& detail);
   void finish(Job& job);

@@ -178,6 +178,13 @@ std::size_t Swarm::peer_count() const {
   return state_->connections.peer_count();
 }
 
+std::optional<Duration> Swarm::round_trip(ConnectionId connection) {
+  const auto* found = state_->connections.find(connection);
+  if (!found) return std::nullopt;
+  found->muxer->want_round_trip();
+  return found->muxer->round_trip();
+}
+
 void Swarm::close_connection(ConnectionId connection) noexcept {
   if (auto* found = state_->connections.find(connection)) Connections::close(*found);
 }

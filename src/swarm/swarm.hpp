@@ -16,6 +16,7 @@
 #include <pyrsia/multiaddr.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,9 @@ class Swarm {
   std::vector<ConnectionInfo> connections_to(const PeerId& peer) const;
   bool is_connected(const PeerId& peer) const;
   std::size_t peer_count() const;  ///< Distinct connected peers.
+  /// Last measured on that connection. None if it is not known yet, in which case it is measured,
+  /// or if the connection is gone.
+  std::optional<Duration> round_trip(ConnectionId connection);
   void close_connection(ConnectionId connection) noexcept;
   void disconnect(const PeerId& peer) noexcept;
 

@@ -16,6 +16,11 @@ using namespace std::chrono_literals;
 
 constexpr auto kAddressOfB = "/ip4/5.6.7.8/tcp/4001";
 
+Task<> store(Task<ConnectionInfo> task, std::optional<Result<ConnectionInfo>>& out) {
+  out = co_await std::move(task);
+  co_return ok;
+}
+
 /// Two hosts on the internet, 50 ms apart; B listens, A knows where.
 class SwarmTest : public testing::Test {
  protected:
@@ -252,6 +257,55 @@ TEST_F(SwarmTest, ASilentHostCostsTheDialTimeoutAndNoMore) {
   auto [connected] = world.run(connect(*a, b->peer()));
   EXPECT_EQ(connected.error(), Errc::timed_out);
   EXPECT_EQ(world.now(), TimePoint(15s));
+}
+
+TEST_F(SwarmTest, WhereNobodyAnswersAReachTimeoutIsTheEnd) {
+  begin();
+  host_b.crash();
+  DialRequest request{.peer = b->peer(), .addresses = {}, .reach_timeout = 2s};
+  auto [connected] = world.run(a->swarm.connect(request));
+  EXPECT_EQ(connected.error(), Errc::timed_out);
+  EXPECT_EQ(world.now(), TimePoint(2s));
+  EXPECT_EQ(a->swarm.metrics().dials_failed.value(), 1U);
+}
+
+TEST_F(SwarmTest, WhoHasAnsweredInTimeIsWaitedForLonger) {
+  sim::PathConfig path;
+  path.one_way_delay = 700ms;
+  net.set_default_path(path);
+  begin();
+  DialRequest request{.peer = b->peer(), .addresses = {}, .reach_timeout = 2s};
+  auto [connected] = world.run(a->swarm.connect(request));
+  EXPECT_TRUE(connected) << connected.error();
+  EXPECT_EQ(world.now(), TimePoint(2800ms));
+}
+
+TEST_F(SwarmTest, ALostDialIsRepeatedBesideTheFirst) {
+  begin();
+  net.partition({&host_a}, {&host_b});
+  DialRequest request{.peer = b->peer(), .addresses = {}, .repeat_after = 300ms};
+  std::optional<Result<ConnectionInfo>> connected;
+  TaskGroup tasks(host_a);
+  tasks.spawn(store(a->swarm.connect(request), connected));
+  world.run_for(100ms);
+  net.heal();
+  world.run_for(400ms);
+  ASSERT_TRUE(connected && *connected);
+  EXPECT_EQ((*connected)->opened_at, TimePoint(500ms));
+  world.run_for(1s);
+  EXPECT_EQ(a->swarm.connections_to(b->peer()).size(), 1U);
+  EXPECT_EQ(host_a.connection_count(), 1U);
+}
+
+TEST_F(SwarmTest, TheRoundTripIsMeasuredWhenSomebodyAsks) {
+  begin();
+  auto [connected] = world.run(connect(*a, b->peer()));
+  EXPECT_FALSE(a->swarm.round_trip(connected->id));
+  world.run_for(1s);
+  EXPECT_EQ(a->swarm.round_trip(connected->id), Duration(100ms));
+  a->swarm.close_connection(connected->id);
+  world.run_for(1s);
+  EXPECT_FALSE(a->swarm.round_trip(connected->id));
 }
 
 TEST_F(SwarmTest, ACrashedPeerIsNoticedByTheKeepAlive) {

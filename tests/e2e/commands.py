@@ -125,6 +125,24 @@ def test_http_api(program):
             expect({"code", "message"} == set(refused.json()["errors"][0]), refused.body)
 
 
+def test_without_listen_it_is_tcp_and_quic_on_one_port_number(program):
+    with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd, listen=None) as node:
+        at = {kind: node.wait_event("listening", lambda e: e["address"].startswith("/ip4/127.0.0.1/" + kind))["address"]
+              for kind in ("tcp/", "udp/")}
+        port = at["tcp/"].split("/")[4]
+        expect(at["tcp/"].split("/p2p/")[0] == f"/ip4/127.0.0.1/tcp/{port}", at)
+        expect(at["udp/"].split("/p2p/")[0] == f"/ip4/127.0.0.1/udp/{port}/quic-v1", at)
+        expect(not any("/ip6/" in e["address"] for e in node.events if e["event"] == "listening"), node.events)
+
+
+def test_listen_means_exactly_what_is_given(program):
+    with directory() as cwd, Daemon(program, "node", "--listen-only", cwd=cwd) as node:
+        node.wait_listening()
+        wait_for("the API", lambda: node.get("/nat").status == 200)
+        listening = [e["address"] for e in node.events if e["event"] == "listening"]
+        expect(len(listening) == 1 and "/tcp/" in listening[0], listening)
+
+
 def test_status_document_is_the_originals(program):
     with directory() as cwd, Daemon(program, "boot", cwd=cwd) as boot:
         address = boot.wait_listening()

@@ -94,7 +94,7 @@ class Daemon:
 
     def __init__(self, program, command, *args, cwd, http_port=0, env=None, prefix=(),
                  listen="/ip4/127.0.0.1/tcp/0", scope="loopback"):
-        line = [*prefix, program, command, "--json", "-p", str(http_port), "-L", listen,
+        line = [*prefix, program, command, "--json", "-p", str(http_port), *(["-L", listen] if listen else []),
                 "--address-scope", scope, *args]
         self.events, self.errors = [], []
         self.process = subprocess.Popen(

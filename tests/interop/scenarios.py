@@ -235,8 +235,7 @@ PUBLIC = {"autonat reachable": autonat_public, "autonat not": autonat_private, "
 DEAD = "/ip4/73.0.0.1/tcp/4999"  # Nothing listens there.
 
 # What the 0.50 program has: AutoNAT, identify, and the way there.
-ONLY = {"rust-050": {"connect", "identify", "wrong peer id", "autonat reachable", "autonat not", "bootstrap"},
-        "pyrsia": {*LOOPBACK, "autonat reachable", "autonat not", "bootstrap"}}
+ONLY = {"rust-050": {"connect", "identify", "wrong peer id", "autonat reachable", "autonat not", "bootstrap"}}
 # Addresses that a client does not ask this server about in `autonat2` (README.md).
 NO_QUIC_PROBE = {("go", "js"), ("go", "rust")}
 # What is the same whatever lies below.

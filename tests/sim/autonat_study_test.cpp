@@ -1,7 +1,7 @@
 // Kinds of NAT and conditions of the AutoNAT study of 2026 (ProbeLab, 183 runs), each with several
 // seeds: what our node makes of them, printed beside the study's figures for others.
-// PYRSIA_STUDY_SEEDS says how many seeds. Without it, in the unit levels, one seed and the first
-// condition only; the soak level runs all of it.
+// PYRSIA_STUDY_SEEDS says how many seeds. Without it, in the unit levels, it is one seed, and one
+// kind under the worse conditions; the soak level runs all of it.
 #include "sim_study.hpp"
 
 #include <gtest/gtest.h>
@@ -29,11 +29,17 @@ double seconds(Duration duration) {
   return double(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()) / 1000;
 }
 
+/// Of one at least.
+Duration median(std::vector<Duration> all) {
+  std::ranges::sort(all);
+  return all[all.size() / 2];
+}
+
 std::string text(std::vector<Duration> all) {
   if (all.empty()) return "      -";
   std::ranges::sort(all);
   char out[32];
-  std::snprintf(out, sizeof out, "%5.2f/%.2f", seconds(all[all.size() / 2]), seconds(all.back()));
+  std::snprintf(out, sizeof out, "%5.2f/%.2f", seconds(median(all)), seconds(all.back()));
   return out;
 }
 
@@ -104,27 +110,27 @@ constexpr StudyKind kKinds[] = {StudyKind::none,
                                 StudyKind::symmetric,
                                 StudyKind::double_nat};
 
-TEST(AutonatStudy, VerdictsAreRightBehindEveryKindUnderEveryCondition) {
+TEST(AutonatStudy, AtAHundredMillisecondsAnyNodeIsSureInThreeSeconds) {
+  print_head();
+  for (const auto kind : kKinds) {
+    const auto row = run_all(kind, {.name = "100 ms RTT"});
+    ASSERT_EQ(row.confirmed.size(), row.runs);
+    EXPECT_LT(std::ranges::max(row.confirmed), 3s) << name(kind);
+    // That nobody gets in takes as long as a server waits for an answer.
+    const bool is_open = kind == StudyKind::none || kind == StudyKind::full_cone;
+    if (is_open) EXPECT_LT(median(row.provisional), 1s) << name(kind);
+  }
+}
+
+TEST(AutonatStudy, VerdictsAreRightBehindEveryKindUnderEveryWorseCondition) {
   const StudyCondition conditions[] = {
-      {.name = "100 ms RTT"},
       {.name = "+200 ms one way", .one_way_delay = 250ms},
       {.name = "+500 ms one way", .one_way_delay = 550ms},
       {.name = "10 % loss", .loss = 0.1},
       {.name = "5 of 7 flaky", .server_count = 7, .flaky_count = 5}};
-  print_head();
-  for (const auto& condition : conditions) {
-    for (const auto kind : kKinds) run_all(kind, condition);
-    if (!is_whole_study()) break;
-  }
-}
-
-TEST(AutonatStudy, AtAHundredMillisecondsAReachableNodeKnowsItInASecondAndIsSureInThree) {
-  for (const auto kind : {StudyKind::none, StudyKind::full_cone}) {
-    const auto row = run_all(kind, {.name = "100 ms RTT"});
-    ASSERT_EQ(row.confirmed.size(), row.runs);
-    EXPECT_LT(std::ranges::max(row.provisional), 1s);
-    EXPECT_LT(std::ranges::max(row.confirmed), 3s);
-  }
+  for (const auto& condition : conditions)
+    for (const auto kind : kKinds)
+      if (is_whole_study() || kind == StudyKind::address_restricted) run_all(kind, condition);
 }
 
 TEST(AutonatStudy, APortForwardThatComesOrGoesIsNoticedWithinFiveSeconds) {

@@ -44,8 +44,9 @@ struct Setting {
       EXPECT_TRUE(stopped);
     }
   }
-  void start_node(sim::SimHost& machine) {
-    node.emplace(machine, 2, node_config(kUrl));
+  void start_node(sim::SimHost& machine) { start_node(machine, node_config(kUrl)); }
+  void start_node(sim::SimHost& machine, Config config) {
+    node.emplace(machine, 2, std::move(config));
     auto [started] = world.run(node->start());
     EXPECT_TRUE(started);
   }
@@ -98,6 +99,93 @@ TEST(AutonatV2, WithASiblingAFullConeIsStillOpen) {
   setting.world.run_for(10s);
   EXPECT_EQ(Setting::counter(setting.node, "autonat_v2_client_reachable"), 1U);
   EXPECT_EQ(Setting::counter(setting.sibling, "siblings_helped"), 1U);
+}
+
+/// A cluster of four, of whom a node knows three, and the node, behind a NAT that forwards a port
+/// of one kind at most; all listen by TCP and QUIC.
+struct BothKinds {
+  explicit BothKinds(std::optional<sim::Protocol> forwarded) : network(world) {
+    network.set_default_path({.one_way_delay = 25ms});
+    world.set_run_limit(10min);
+    for (std::uint8_t number = 1; number <= 4; ++number) add_server(number);
+    world.run_for(10s);  // They find each other.
+    Config config;
+    config.listen = listen_by_both();
+    for (std::uint8_t number = 1; number <= 3; ++number)
+      config.peers.push_back(member(ip_of(number), number));  // QUIC is found by identify.
+    sim::NatConfig box;
+    box.external = {*IpAddress::parse("5.6.7.8")};
+    const Endpoint inside{*IpAddress::parse("192.168.1.2"), SimNode::kPort};
+    if (forwarded) box.forwards = {{*forwarded, SimNode::kPort, inside}};
+    auto& nat = network.add_nat(box);
+    auto& machine =
+        network.add_host({.name = "node", .addresses = {"192.168.1.2"}, .behind = &nat});
+    node = std::make_unique<SimNode>(machine, 9, config);
+    start(*node);
+    world.run_for(15s);
+  }
+  ~BothKinds() {
+    stop(*node);
+    for (const auto& server : servers) stop(*server);
+  }
+  static std::string ip_of(std::uint8_t number) { return "1.2." + std::to_string(number) + ".10"; }
+  void add_server(std::uint8_t number) {
+    auto config = boot_config();
+    config.listen = listen_by_both();
+    for (std::uint8_t other = 1; other <= 4; ++other)
+      if (other != number) config.siblings.push_back(member(ip_of(other), other));
+    auto& machine = network.add_host({.name = ip_of(number), .addresses = {ip_of(number)}});
+    servers.push_back(std::make_unique<SimNode>(machine, number, config));
+    start(*servers.back());
+  }
+  void start(SimNode& one) {
+    auto [started] = world.run(one.start());
+    EXPECT_TRUE(started);
+  }
+  void stop(SimNode& one) {
+    auto [stopped] = world.run(one.stop());
+    EXPECT_TRUE(stopped);
+  }
+  Reachability status_of(const std::string& address) {
+    for (const auto& each : node->host().nat().addresses)
+      if (each.address == *Multiaddr::parse(address)) return each.status;
+    return Reachability::unknown;
+  }
+
+  sim::World world;
+  sim::Network network;
+  std::vector<std::unique_ptr<SimNode>> servers;
+  std::unique_ptr<SimNode> node;
+};
+
+constexpr auto kByTcp = "/ip4/5.6.7.8/tcp/44000";
+constexpr auto kByQuic = "/ip4/5.6.7.8/udp/44000/quic-v1";
+
+TEST(AutonatV2, ANodeThatCanBeReachedByTcpAloneIsReachable) {
+  BothKinds setting(sim::Protocol::tcp);
+  EXPECT_EQ(setting.status_of(kByTcp), Reachability::reachable);
+  EXPECT_EQ(setting.status_of(kByQuic), Reachability::unreachable);
+  const auto nat = setting.node->host().nat();
+  EXPECT_EQ(nat.status, Reachability::reachable) << nat.reason;
+  EXPECT_NE(nat.reason.find(kByTcp), std::string::npos) << nat.reason;
+}
+
+TEST(AutonatV2, ANodeThatCanBeReachedByQuicAloneIsReachable) {
+  BothKinds setting(sim::Protocol::udp);
+  EXPECT_EQ(setting.status_of(kByTcp), Reachability::unreachable);
+  EXPECT_EQ(setting.status_of(kByQuic), Reachability::reachable);
+  const auto nat = setting.node->host().nat();
+  EXPECT_EQ(nat.status, Reachability::reachable) << nat.reason;
+  EXPECT_NE(nat.reason.find(kByQuic), std::string::npos) << nat.reason;
+}
+
+TEST(AutonatV2, ANodeThatCanBeReachedByNeitherIsUnreachable) {
+  BothKinds setting(std::nullopt);
+  EXPECT_EQ(setting.status_of(kByTcp), Reachability::unreachable);
+  EXPECT_EQ(setting.status_of(kByQuic), Reachability::unreachable);
+  const auto nat = setting.node->host().nat();
+  EXPECT_EQ(nat.status, Reachability::unreachable) << nat.reason;
+  EXPECT_TRUE(nat.is_confirmed);
 }
 
 TEST(AutonatV2, NobodyHearsOfTheSiblingsProtocol) {

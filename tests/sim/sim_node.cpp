@@ -113,4 +113,9 @@ Config boot_config() {
   return config;
 }
 
+std::vector<Multiaddr> listen_by_both() {
+  const Endpoint all{IpAddress::v4_any(), SimNode::kPort};
+  return {Multiaddr::tcp(all), Multiaddr::quic_v1(all)};
+}
+
 }  // namespace pyrsia::test

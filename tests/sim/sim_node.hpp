@@ -79,5 +79,7 @@ KeyPair key_of(std::uint8_t number);
 Config node_config(const std::string& bootstrap_url);
 /// A boot server: connects to nobody.
 Config boot_config();
+/// TCP and QUIC, on SimNode::kPort of every IPv4 address.
+std::vector<Multiaddr> listen_by_both();
 
 }  // namespace pyrsia::test

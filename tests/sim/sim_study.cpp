@@ -70,6 +70,7 @@ class Study {
 
   Config server_config(std::size_t number) {
     auto config = boot_config();
+    config.listen = listen_by_both();
     for (std::size_t other = 0; other < cluster_size(); ++other)
       if (other != number) config.siblings.push_back(address_of(other));
     if (number < condition_.flaky_count && number % 3 == 0) {
@@ -83,6 +84,12 @@ class Study {
   static Multiaddr address_of(std::size_t number) {
     const auto peer = key_of(std::uint8_t(number + 1)).peer_id();
     return Multiaddr::tcp({ip(ip_of(number)), SimNode::kPort}).with_peer(peer);
+  }
+  /// As a status document lists them.
+  static std::vector<Multiaddr> addresses_of(std::size_t number) {
+    const auto peer = key_of(std::uint8_t(number + 1)).peer_id();
+    const Endpoint at{ip(ip_of(number)), SimNode::kPort};
+    return {address_of(number), Multiaddr::quic_v1(at).with_peer(peer)};
   }
 
   void make_cluster() {
@@ -105,11 +112,13 @@ class Study {
         break;
       default: break;
     }
-    if (condition_.forward == Forward::removed) config.forwards = {forward()};
+    if (condition_.forward == Forward::removed) config.forwards = forwards();
     return config;
   }
-  static sim::PortForward forward() {
-    return {sim::Protocol::tcp, SimNode::kPort, {ip(kInside), SimNode::kPort}};
+  static std::vector<sim::PortForward> forwards() {
+    const Endpoint inside{ip(kInside), SimNode::kPort};
+    return {{sim::Protocol::tcp, SimNode::kPort, inside},
+            {sim::Protocol::udp, SimNode::kPort, inside}};
   }
 
   void make_node() {
@@ -137,16 +146,15 @@ class Study {
       network_.set_path(edge, *machines_[i], own);
     }
     Config config;
-    config.listen = {Multiaddr::tcp({IpAddress::v4_any(), SimNode::kPort})};
-    for (std::size_t i = 0; i < condition_.server_count; ++i) config.peers.push_back(address_of(i));
+    config.listen = listen_by_both();
+    for (std::size_t i = 0; i < condition_.server_count; ++i)
+      for (const auto& each : addresses_of(i)) config.peers.push_back(each);
     node_ = std::make_unique<SimNode>(*machine_, 200, config);
   }
 
   void change_forward() {
-    if (condition_.forward == Forward::added)
-      nat_->table().add_forward(forward());
-    else
-      nat_->table().remove_forwards();
+    if (condition_.forward == Forward::removed) return nat_->table().remove_forwards();
+    for (const auto& each : forwards()) nat_->table().add_forward(each);
   }
 
   void watch(StudyRun& out, Duration duration) {

@@ -93,6 +93,8 @@ Task<> Client::ask(std::size_t index) {
   auto get = env_.http_get(std::move(request), &detail);
   const auto response = co_await with_timeout(env_, config_.timeout, std::move(get));
   if (!response && response.error() == Errc::cancelled) co_return Errc::cancelled;
+  if (response && contact_)
+    for (const auto& ip : response->contacted) contact_(ip);
   auto& source = sources_[index];
   std::string problem;
   Error error;

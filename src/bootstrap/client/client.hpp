@@ -45,11 +45,15 @@ struct Metrics {
 class Client {
  public:
   using OnProgress = std::function<void(const BootstrapProgress& progress)>;
+  using OnContact = std::function<void(const IpAddress& ip)>;
 
   /// `env`, `classifier`, `metrics` and the sink of `log` must outlive the client. `progress`
   /// may be empty; it hears stages fetching, found and failed, one clear line each.
   Client(Env& env, ClientConfig config, const AddressClassifier& classifier, PeerId self,
          Logger log, Metrics& metrics, OnProgress progress);
+
+  /// `contact` hears whom the fetches have sent something to. Call it before the first.
+  void set_on_contact(OnContact contact) { contact_ = std::move(contact); }
 
   /// One round: asks every URL and returns the peers of all answers, best first, never none.
   /// Ends a little (`grace`) after the first good answer. An HTTP status does not matter if the
@@ -100,6 +104,7 @@ class Client {
   Logger log_;
   Metrics& metrics_;
   OnProgress progress_;
+  OnContact contact_;
   std::vector<Source> sources_;  ///< One a URL.
   Error last_error_;
   int rounds_without_success_ = 0;

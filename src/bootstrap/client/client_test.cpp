@@ -85,6 +85,19 @@ class BootstrapClient : public testing::Test {
   std::vector<BootstrapProgress> progress_;
 };
 
+TEST_F(BootstrapClient, WhomAFetchHasSentSomethingToIsTold) {
+  env_.pages[kUrl].body = document({entry("/ip4/8.8.8.8/tcp/1", id(2))});
+  const std::vector contacted{*IpAddress::parse("9.9.9.1"), *IpAddress::parse("9.9.9.2")};
+  env_.pages[kUrl].contacted = contacted;
+  auto asking = client();
+  std::vector<IpAddress> told;
+  asking.set_on_contact([&](const IpAddress& ip) { told.push_back(ip); });
+  auto [fetched] = world_.run(asking.fetch());
+  EXPECT_TRUE(fetched);
+  EXPECT_EQ(told, contacted);
+  EXPECT_TRUE(std::get<0>(world_.run(asking.stop())));
+}
+
 TEST_F(BootstrapClient, AllEntriesAreUsedRankedAndMergedByPeer) {
   env_.pages[kUrl].body = document({
       entry("/ip4/127.0.0.1/tcp/1", id(1)),

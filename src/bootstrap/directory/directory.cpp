@@ -31,6 +31,15 @@ void add(std::vector<Multiaddr>& list, const Multiaddr& address) {
   if (std::ranges::find(list, address) == list.end()) list.push_back(address);
 }
 
+/// The original dials the first address of a document and no other, and knows TCP alone.
+std::vector<Multiaddr> tcp_first(const std::vector<Multiaddr>& addresses) {
+  std::vector<Multiaddr> out;
+  for (const bool is_tcp : {true, false})
+    for (const auto& address : addresses)
+      if (address.is_plain_tcp() == is_tcp) out.push_back(address);
+  return out;
+}
+
 }  // namespace
 
 Directory::Directory(Env& env, DirectoryConfig config, const AddressClassifier& classifier,
@@ -125,14 +134,14 @@ MemberEntries Directory::own() const {
   const auto listed = [&](const Multiaddr& address) {
     add(entries.addresses, address.without_peer().with_peer(entries.peer));
   };
-  for (const auto& address : config_.announce) listed(address);
+  for (const auto& address : tcp_first(config_.announce)) listed(address);
   if (external_ip_) {
-    for (const auto& address : node_.listen_addresses()) {
+    for (const auto& address : tcp_first(node_.listen_addresses())) {
       if (address.ip()) listed(address.with_ip(*external_ip_));
     }
     return entries;
   }
-  for (const auto& address : node_.advertised_addresses()) {
+  for (const auto& address : tcp_first(node_.advertised_addresses())) {
     if (classifier_.is_usable_by_others(address)) listed(address);
   }
   return entries;

@@ -86,6 +86,14 @@ TEST_F(BootDirectory, AloneItListsItself) {
                                                "\",\"peer_addrs\":[\"" + kOwn.to_string() + "\"]}");
 }
 
+TEST_F(BootDirectory, PlainTcpIsListedFirstAsTheOriginalKnowsNothingElse) {
+  const auto quic = address("/ip4/8.8.8.8/udp/44000/quic-v1");
+  node_.advertised.insert(node_.advertised.begin(), quic);
+  auto directory = this->directory();
+  const Lists expected{{kOwn, quic.with_peer(id(1))}};
+  EXPECT_EQ(lists(directory), expected);
+}
+
 TEST_F(BootDirectory, EveryHealthyMemberHasItsTurnAtTheHead) {
   config_.members = {kUrlB, kUrlC};
   env_.pages[kUrlB + "?check"].body = answer(2, {kB});

@@ -43,7 +43,7 @@ class Session final : public Muxer {
   void enqueue(YamuxStream& stream);
   void send_control(const Header& header);
   /// Pings, if it was never measured how long that takes.
-  void want_round_trip();
+  void want_round_trip() override;
   /// False if too many bytes are unread already.
   bool hold_buffered(std::size_t bytes);
   void release_buffered(std::size_t bytes) { buffered_bytes_ -= bytes; }

@@ -58,9 +58,10 @@ class AutonatV2Test : public testing::Test {
   void introduce(Node& to) {
     auto [connected] = world.run(swarm::connect(client->node, to.node.peer()));
     EXPECT_TRUE(connected);
-    client->node.swarm.peer_store().set_protocols(to.node.peer(),
-                                                  {std::string(kDialRequestProtocol)});
-    client->client.reconsider();
+    const std::vector<std::string> protocols{std::string(kDialRequestProtocol)};
+    client->node.swarm.peer_store().set_protocols(to.node.peer(), protocols);
+    for (const auto& each : client->node.swarm.connections_to(to.node.peer()))
+      client->client.on_identified(each, protocols);
   }
   /// Starts the client with the server connected; its first result.
   const AddressResult& first_result(Duration within) {
@@ -138,6 +139,8 @@ TEST_F(AutonatV2Test, ClientBehindANatIsToldSoAfterTheDialTimeout) {
   EXPECT_EQ(result.verdict, Reachability::unreachable) << result.reason;
   EXPECT_EQ(result.dial_status, DialStatus::dial_error);
   EXPECT_FALSE(result.dialed_from);
+  // Connected after 200 ms, there and back, and the patience of a server that knows no round trip.
+  EXPECT_EQ(result.at, TimePoint(200ms + 100ms + 1400ms));
 }
 
 TEST_F(AutonatV2Test, AForwardedPortIsReachableThroughTheNat) {
@@ -369,6 +372,39 @@ TEST_F(AutonatV2Test, AServerThatTakesTheLastAddressIsAskedOneByOne) {
   EXPECT_EQ(client->results[0].address, client->addresses[1]);
   EXPECT_EQ(client->results[1].address, client->addresses[0]);
   EXPECT_EQ(client->results[1].asked.size(), 1u);
+}
+
+TEST_F(AutonatV2Test, AServerIsAskedOnTheConnectionThatWeDialedAndNotOnItsDialBacks) {
+  add_client({"1.2.3.4"});
+  client->addresses.push_back(client->node.listen("/ip4/1.2.3.4/tcp/4002"));
+  server->node.swarm.handle(std::string(kDialRequestProtocol), {},
+                            [this](swarm::IncomingStream incoming) {
+                              return serve_as_rust(*server, *client, std::move(incoming));
+                            });
+  first_result(3s);
+  ASSERT_EQ(client->results.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(client->results[i].address, client->addresses[i]);
+    EXPECT_EQ(client->results[i].verdict, Reachability::reachable) << client->results[i].reason;
+  }
+  EXPECT_EQ(client->node.swarm.connections_to(server->node.peer()).size(), 3u);
+  EXPECT_EQ(client->client.servers().size(), 1u);
+}
+
+TEST_F(AutonatV2Test, WhatHasBroughtANonceIsNeverAskedOver) {
+  add_client({"1.2.3.4"});
+  client->addresses.push_back(client->node.listen("/ip4/1.2.3.4/tcp/4002"));
+  server->node.swarm.handle(std::string(kDialRequestProtocol), {},
+                            [this](swarm::IncomingStream incoming) {
+                              return serve_as_rust(*server, *client, std::move(incoming));
+                            });
+  first_result(3s);
+  client->node.swarm.close_connection(client->node.swarm.connections_to(server->node.peer())[0].id);
+  world.run_for(1s);
+  client->node.swarm.peer_store().set_protocols(server->node.peer(),
+                                                {std::string(kDialRequestProtocol)});
+  EXPECT_EQ(client->node.swarm.connections_to(server->node.peer()).size(), 2u);
+  EXPECT_TRUE(client->client.servers().empty());
 }
 
 TEST_F(AutonatV2Test, EachAddressHasItsOwnVerdict) {

@@ -10,6 +10,10 @@
 namespace pyrsia::autonat_v2 {
 namespace {
 
+bool is_over_udp(const Multiaddr& address) {
+  return address.has(Protocol::udp);
+}
+
 /// In words, for a person.
 std::string failure_text(Error error) {
   if (error == Errc::timed_out) return "timeout: no answer from the server";
@@ -97,12 +101,29 @@ void Client::probe_at(TimePoint at) {
 
 bool Client::is_probing(const PeerId& peer) const {
   const auto at = servers_.find(peer);
-  return at != servers_.end() && at->second.is_probing;
+  return at != servers_.end() && !at->second.probing.empty();
 }
 
-bool Client::has_server() const {
-  const auto all = swarm_.connections();
-  return std::ranges::any_of(all, [&](const auto& each) { return is_server(each); });
+void Client::on_identified(const swarm::ConnectionInfo& connection,
+                           const std::vector<std::string>& protocols) {
+  const bool is_served = std::ranges::find(protocols, kDialRequestProtocol) != protocols.end();
+  const auto said = is_served ? Service::requests : Service::none;
+  auto& service = services_.try_emplace(connection.id, said).first->second;
+  if (service != Service::dial_back) service = said;
+  woken_.notify();
+}
+
+std::vector<swarm::ConnectionInfo> Client::servers() const {
+  std::vector<swarm::ConnectionInfo> out;
+  for (auto& connection : swarm_.connections()) {
+    if (!can_ask_on(connection)) continue;
+    const auto same = std::ranges::find(out, connection.peer, &swarm::ConnectionInfo::peer);
+    if (same == out.end())
+      out.push_back(std::move(connection));
+    else if (same->direction == swarm::Direction::inbound)
+      *same = std::move(connection);  // One that came in may be there for a dial-back only.
+  }
+  return out;
 }
 
 void Client::on_dialing(const Multiaddr& address) {
@@ -115,6 +136,7 @@ void Client::on_connected(const swarm::ConnectionInfo& connection) {
 }
 
 void Client::on_disconnected(const swarm::ConnectionInfo& connection, Error) {
+  services_.erase(connection.id);
   if (!connection.remote.is_relayed()) on_dialing(connection.remote);
 }
 
@@ -171,7 +193,8 @@ TimePoint Client::next_turn() const {
       const auto asked = server.asked.find(address);
       auto at = std::max(server.not_before, wish.rests_until);
       if (asked != server.asked.end()) at = std::max(at, asked->second + config_.throttle);
-      if (!server.is_probing && at > now) next = std::min(next, at);
+      const bool is_busy = server.probing.contains(is_over_udp(address));
+      if (!is_busy && at > now) next = std::min(next, at);
     }
   }
   return next;
@@ -181,8 +204,8 @@ std::optional<swarm::ConnectionInfo> Client::choose_server(const Multiaddr& addr
   std::vector<swarm::ConnectionInfo> fresh;
   std::optional<swarm::ConnectionInfo> oldest;
   TimePoint oldest_at{};
-  for (const auto& connection : swarm_.connections()) {
-    if (!is_server(connection) || !may_ask(connection.peer, address)) continue;
+  for (const auto& connection : servers()) {
+    if (!may_ask(connection.peer, address)) continue;
     const auto at = servers_.find(connection.peer);
     if (at == servers_.end() || !at->second.asked.contains(address)) {
       fresh.push_back(connection);
@@ -196,18 +219,20 @@ std::optional<swarm::ConnectionInfo> Client::choose_server(const Multiaddr& addr
   return oldest;
 }
 
-bool Client::is_server(const swarm::ConnectionInfo& connection) const {
-  return !connection.remote.is_relayed() &&
-         swarm_.classifier().is_usable_by_others(connection.remote) &&
-         swarm_.peer_store().supports(connection.peer, kDialRequestProtocol);
+bool Client::can_ask_on(const swarm::ConnectionInfo& connection) const {
+  if (connection.remote.is_relayed()) return false;
+  if (!swarm_.classifier().is_usable_by_others(connection.remote)) return false;
+  const auto known = services_.find(connection.id);
+  if (known != services_.end()) return known->second == Service::requests;
+  return swarm_.peer_store().supports(connection.peer, kDialRequestProtocol);
 }
 
 bool Client::may_ask(const PeerId& peer, const Multiaddr& address) const {
   const auto at = servers_.find(peer);
   if (at == servers_.end()) return servers_.size() < config_.max_servers;
   const auto& server = at->second;
-  // One at a time: a server that keeps one connection for both would prove nothing by it.
-  if (server.is_probing || env_.now() < server.not_before) return false;
+  // One of a kind at a time: a server that keeps one connection for both would prove nothing by it.
+  if (server.probing.contains(is_over_udp(address)) || env_.now() < server.not_before) return false;
   const auto asked = server.asked.find(address);
   if (asked == server.asked.end() || env_.now() >= asked->second + config_.throttle) return true;
   const auto wish = wanted_.find(address);
@@ -216,15 +241,17 @@ bool Client::may_ask(const PeerId& peer, const Multiaddr& address) const {
 
 void Client::start_probe(const swarm::ConnectionInfo& connection, const Multiaddr& address,
                          const std::vector<Multiaddr>& all) {
-  // The others are for a server that cannot dial the first.
+  // The others are for a server that cannot dial the first. None of another kind, as about that
+  // it may be asked at the same time.
   std::vector<Multiaddr> addresses{address};
   auto& server = servers_[connection.peer];
   for (const auto& other : all)
-    if (!server.is_picky && other != address && may_ask(connection.peer, other))
+    if (!server.is_picky && other != address && is_over_udp(other) == is_over_udp(address) &&
+        may_ask(connection.peer, other))
       addresses.push_back(other);
   std::uint64_t nonce = 0;
   while (nonce == 0) nonce = random_nonce();
-  server.is_probing = true;
+  server.probing.insert(is_over_udp(address));
   server.asked[address] = env_.now();
   ++probing_count_;
   metrics_.probes.add();
@@ -300,7 +327,7 @@ AddressResult Client::result_of(const Probe& probe, const Result<DialResponse>& 
 
 void Client::ended(const Probe& probe, const AddressResult& result) {
   auto& server = servers_[probe.server.peer];
-  server.is_probing = false;
+  server.probing.erase(is_over_udp(probe.request.addresses.front()));
   --probing_count_;
   const bool is_refusal = result.response_status && *result.response_status != ResponseStatus::ok &&
                           *result.response_status != ResponseStatus::internal_error;
@@ -382,8 +409,17 @@ Task<> Client::take_dial_back(swarm::IncomingStream incoming) {
     co_return ok;
   }
   metrics_.dial_backs.add();
+  note_dial_back(incoming.connection);
   auto confirming = confirm_nonce(stream);
   co_return co_await with_timeout(env_, config_.dial_back_timeout, std::move(confirming));
+}
+
+void Client::note_dial_back(const swarm::ConnectionInfo& connection) {
+  // One that we dialed is the server's other connection, used for a nonce against all rules.
+  if (connection.direction == swarm::Direction::outbound) return;
+  const auto alive = swarm_.connections_to(connection.peer);
+  if (std::ranges::find(alive, connection.id, &swarm::ConnectionInfo::id) != alive.end())
+    services_[connection.id] = Service::dial_back;
 }
 
 bool Client::has_contacted(const swarm::ConnectionInfo& connection) const {
@@ -415,7 +451,7 @@ void Client::forget_strangers() {
     });
   std::erase_if(servers_, [&](const auto& entry) {
     const auto& server = entry.second;
-    return !server.is_probing && server.asked.empty() && now >= server.not_before &&
+    return server.probing.empty() && server.asked.empty() && now >= server.not_before &&
            !swarm_.is_connected(entry.first);
   });
 }

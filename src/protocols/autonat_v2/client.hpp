@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ struct ClientConfig {
   /// Pause of a server that failed (not: refused): doubles with each failure, with jitter.
   Duration min_back_off = std::chrono::seconds(5);
   Duration max_back_off = std::chrono::minutes(5);
-  std::size_t max_parallel = 8;   ///< Servers being asked at once; of one server always one.
+  /// Requests at once; to one server at most one about TCP and one about UDP, as go allows two.
+  std::size_t max_parallel = 12;
   std::size_t max_servers = 256;  ///< That we remember something of.
   std::size_t max_tracked_addresses = 64;
   /// What we pay for one probe, in bytes: a server that asks for more is left. 0: never pay.
@@ -70,9 +72,12 @@ class Client final : private swarm::Observer {
   /// Errors: none.
   Task<> stop();
 
-  /// A connected peer has been identified, or our addresses have changed: something may be asked
-  /// that could not be asked before.
+  /// Our addresses have changed: something may be asked that could not be asked before.
   void reconsider();
+  /// The peer at the other end has said what it speaks on this connection. Others that it has with
+  /// us are asked about apart: rust serves on those that it has accepted, and on no other.
+  void on_identified(const swarm::ConnectionInfo& connection,
+                     const std::vector<std::string>& protocols);
   /// Something has happened that may concern these: asks about them now, several servers at once,
   /// also such as were asked a moment ago. Those that are no candidates are left out.
   void probe(const std::vector<Multiaddr>& addresses);
@@ -83,8 +88,8 @@ class Client final : private swarm::Observer {
   bool is_probing(const PeerId& peer) const;
   /// True while any is: an incoming connection may be a dial-back, from whomever it comes.
   bool is_expecting_dial_backs() const { return probing_count_ > 0; }
-  /// A connected peer serves AutoNAT v2.
-  bool has_server() const;
+  /// Connections to peers that serve AutoNAT v2, over which they can be asked; one each.
+  std::vector<swarm::ConnectionInfo> servers() const;
   /// We have sent something to the IP at the other end, before or besides this connection.
   bool has_contacted(const swarm::ConnectionInfo& connection) const;
   /// We have sent something to this IP by another way than the swarm.
@@ -96,7 +101,7 @@ class Client final : private swarm::Observer {
   struct Server {
     int failures = 0;
     TimePoint not_before{};
-    bool is_probing = false;
+    std::set<bool> probing;  ///< What it is being asked about: true for UDP.
     /// It has answered for another address than the first, as rust does: it is asked one by one.
     bool is_picky = false;
     std::map<Multiaddr, TimePoint> asked;
@@ -107,6 +112,12 @@ class Client final : private swarm::Observer {
     TimePoint triggered_at{};  ///< By probe(): who was asked before may be asked again.
     std::size_t refusals = 0;  ///< In a row.
     TimePoint rests_until{};
+  };
+  /// What may be asked over a connection. Without an entry: what the peer has said elsewhere.
+  enum class Service {
+    none,
+    requests,
+    dial_back,  ///< It has brought a nonce, and is closed soon.
   };
   class Expecting;
   /// What one probe needs; the task's own copy.
@@ -130,7 +141,7 @@ class Client final : private swarm::Observer {
   TimePoint next_turn() const;
   /// A connection to a server that may be asked about `address` now; none if there is none.
   std::optional<swarm::ConnectionInfo> choose_server(const Multiaddr& address);
-  bool is_server(const swarm::ConnectionInfo& connection) const;
+  bool can_ask_on(const swarm::ConnectionInfo& connection) const;
   bool may_ask(const PeerId& peer, const Multiaddr& address) const;
   void start_probe(const swarm::ConnectionInfo& connection, const Multiaddr& address,
                    const std::vector<Multiaddr>& all);
@@ -148,6 +159,7 @@ class Client final : private swarm::Observer {
   void report(const AddressResult& result);
 
   Task<> take_dial_back(swarm::IncomingStream incoming);
+  void note_dial_back(const swarm::ConnectionInfo& connection);
 
   std::vector<Multiaddr> usable_addresses() const;
   void forget_strangers();
@@ -162,6 +174,7 @@ class Client final : private swarm::Observer {
   ClientMetrics metrics_;
   ContactedIps contacted_;
   DialBackInbox inbox_;
+  std::map<swarm::ConnectionId, Service> services_;  ///< As many as there are connections.
   std::map<PeerId, Server> servers_;
   std::map<Multiaddr, Wish> wanted_;
   std::size_t probing_count_ = 0;

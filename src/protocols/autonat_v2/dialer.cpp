@@ -69,6 +69,7 @@ bool Dialer::has_family_of(const IpAddress& target) const {
   });
 }
 
+<<<<<<< HEAD
 const std::vector<InterfaceAddress>& Dialer::interfaces() const {
   const auto now = swarm_.env().now();
   if (looked_at_ == TimePoint::min() || now - looked_at_ >= kLookAgainAfter) {
@@ -79,12 +80,20 @@ const std::vector<InterfaceAddress>& Dialer::interfaces() const {
 }
 
 Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce) {
+=======
+Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
+                                   Duration round_trip) {
+>>>>>>> d54c911 (autonat_v2: ask on the dialed connection, both kinds at once, end soon)
   if (running_count_ >= config_.max_dials) co_return Errc::limit_reached;
   const Running running(*this);
   swarm::DialRequest request{.peer = std::move(client), .addresses = {address.without_peer()}};
   request.is_only_these = true;
   request.is_new_connection = true;
   request.use_new_port = true;  // Else we would come through the hole of the client's own traffic.
+  // The way to where a packet is dropped is as long as the way to the client, about.
+  const auto way = std::clamp(round_trip, Duration(0), config_.max_round_trip);
+  request.reach_timeout = config_.reach_timeout + 3 * way;
+  request.repeat_after = config_.repeat_after + 3 * way / 2;
   auto dial = swarm_.connect(std::move(request));
   const auto connection =
       co_await with_timeout(swarm_.env(), config_.dial_timeout, std::move(dial));

@@ -14,10 +14,16 @@
 namespace pyrsia::autonat_v2 {
 
 struct DialerConfig {
-  /// To connect. Long enough for the second repetition of a lost packet (after 3 s), and short
+  /// To connect, handshakes included.
+  Duration dial_timeout = std::chrono::seconds(7);
+  /// Until somebody must have answered at the address: this, and three round trips to the client.
+  /// Room for what is lost once and repeated by TCP or QUIC (after 1 s), and again by us. Short
   /// enough that the clients of others, which wait 10 s for all, hear of a failure.
-  Duration dial_timeout = std::chrono::seconds(4);
-  Duration stream_timeout = std::chrono::seconds(5);  ///< To hand over the nonce, as go.
+  Duration reach_timeout = std::chrono::milliseconds(1400);
+  /// Until a second try, from another port: this, and one and a half round trips. In case of loss.
+  Duration repeat_after = std::chrono::milliseconds(300);
+  Duration max_round_trip = std::chrono::milliseconds(1500);  ///< Longer ones are taken for this.
+  Duration stream_timeout = std::chrono::seconds(5);          ///< To hand over the nonce, as go.
   /// Dial-backs at once. Fewer than the swarm's max_dials, so that the node's own dials have room.
   std::size_t max_dials = 64;
 };
@@ -31,10 +37,12 @@ class Dialer {
   /// kind and a family that we can dial, not relayed, not our own, and not of another peer.
   bool is_willing_to_dial(const Multiaddr& address, const PeerId& client) const;
 
-  /// Dials `address`, hands over the nonce and closes the connection again. Errors, all of which
+  /// Dials `address`, hands over the nonce and closes the connection again. `round_trip` is that
+  /// to the client, as far as anybody knows. Errors, all of which
   /// mean that we could not try: `Errc::limit_reached`, `Errc::unavailable`,
   /// `Errc::network_failed`, `Errc::cancelled`.
-  Task<DialStatus> dial_back(PeerId client, Multiaddr address, std::uint64_t nonce);
+  Task<DialStatus> dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
+                             Duration round_trip);
 
  private:
   class Running;

@@ -225,7 +225,7 @@ TEST(AutonatV2Exchange, DialBacksEndCleanlyWhereverTheStreamBreaks) {
 
 sibling::Request help_request() {
   const auto peer = PeerId::parse("12D3KooW9pP4Seg3kZYhySpuVjn1RPdQBsUFZKiFxGMGQN5MeL6A");
-  return {*peer, *Multiaddr::parse("/ip4/1.2.3.4/tcp/44000"), 7};
+  return {*peer, *Multiaddr::parse("/ip4/1.2.3.4/tcp/44000"), 7, std::chrono::milliseconds(120)};
 }
 
 Task<sibling::Request> help(Stream& stream, sibling::Response response) {

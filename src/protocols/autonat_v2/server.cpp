@@ -176,15 +176,23 @@ Task<DialStatus> Server::dial_back(swarm::ConnectionInfo client, Multiaddr addre
                                    std::uint64_t nonce) {
   const auto own_ip = client.local.ip().value_or(IpAddress());
   if (!siblings_.is_empty()) {
-    auto dialing = siblings_.dial_back(client.peer, address, nonce, own_ip);
+    sibling::Request request{client.peer, address, nonce, round_trip_to(client)};
+    auto dialing = siblings_.dial_back(std::move(request), own_ip);
     const auto dialed = co_await std::move(dialing);
     if (dialed) metrics_.dials_by_sibling.add();
     if (dialed || dialed.error() != Errc::unavailable) co_return dialed;
     metrics_.dials_without_sibling.add();
   }
   metrics_.dials_by_us.add();
-  auto dialing = dialer_.dial_back(std::move(client.peer), std::move(address), nonce);
+  const auto round_trip = round_trip_to(client);
+  auto dialing = dialer_.dial_back(std::move(client.peer), std::move(address), nonce, round_trip);
   co_return co_await std::move(dialing);
+}
+
+/// Before it is measured: a request comes one or two round trips after the connection, as it takes
+/// that long to hear that we serve, and where one is seen.
+Duration Server::round_trip_to(const swarm::ConnectionInfo& client) {
+  return swarm_.round_trip(client.id).value_or((env_.now() - client.opened_at) / 2);
 }
 
 Task<> Server::answer(Stream& stream, DialResponse response) {

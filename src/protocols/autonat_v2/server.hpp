@@ -77,6 +77,7 @@ class Server {
   /// `Errc::timed_out`.
   Task<> be_paid(Stream& stream, Choice choice);
   Task<DialStatus> dial_back(swarm::ConnectionInfo client, Multiaddr address, std::uint64_t nonce);
+  Duration round_trip_to(const swarm::ConnectionInfo& client);
   Task<> answer(Stream& stream, DialResponse response);
   Task<> refuse(Stream& stream, PeerId client, ResponseStatus status, std::string why);
 

@@ -113,6 +113,26 @@ inline Task<> say_unreachable_of_the_last(swarm::IncomingStream incoming) {
   co_return co_await respond(*incoming.stream, response);
 }
 
+/// The same as to connections: serves on those that it has accepted, and keeps the one that it has
+/// dialed back, on which it says that it serves nothing.
+inline Task<> serve_as_rust(Node& server, Node& client, swarm::IncomingStream incoming) {
+  auto& swarm = server.node.swarm;
+  if (incoming.connection.direction == swarm::Direction::outbound)
+    co_return Errc::protocol_violation;
+  PYRSIA_CO_TRY(const auto request, co_await receive_request(*incoming.stream));
+  swarm::DialRequest dial{.peer = incoming.connection.peer, .addresses = request.addresses};
+  dial.is_only_these = dial.is_new_connection = dial.use_new_port = true;
+  PYRSIA_CO_TRY(const auto back, co_await swarm.connect(std::move(dial)));
+  const std::string protocol(kDialBackProtocol);
+  PYRSIA_CO_TRY(const auto stream, co_await swarm.open_stream_on(back.id, protocol));
+  PYRSIA_CO_TRY(co_await send_nonce(*stream, request.nonce));
+  client.node.swarm.peer_store().set_protocols(server.node.peer(), {});
+  for (const auto& each : client.node.swarm.connections_to(server.node.peer()))
+    if (each.direction == swarm::Direction::inbound) client.client.on_identified(each, {});
+  const DialResponse response{ResponseStatus::ok, 0, DialStatus::ok};
+  co_return co_await respond(*incoming.stream, response);
+}
+
 inline Task<> hang_up(swarm::IncomingStream incoming) {
   PYRSIA_CO_TRY(co_await receive_request(*incoming.stream));
   co_return co_await wire::finish(*incoming.stream);

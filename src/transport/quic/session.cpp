@@ -224,6 +224,7 @@ std::optional<Duration> Session::round_trip() const {
   if (!connection_ || !is_established_) return std::nullopt;
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
+  if (info.latest_rtt == 0) return std::nullopt;  // What else stands there is a guess.
   return Duration(static_cast<std::int64_t>(info.smoothed_rtt));
 }
 

@@ -243,6 +243,7 @@ void Node::on_identified(const swarm::ConnectionInfo& connection, const identify
   line["peer"] = connection.peer.to_string();
   line["protocols"] = strings(swarm_.peer_store().protocols(connection.peer));
   print(line);
+  if (info.protocols) client2_.on_identified(connection, *info.protocols);
   if (info.kind == identify::Kind::answer) identified_.insert_or_assign(connection.peer, info);
 }
 

@@ -84,8 +84,8 @@ Task<Response> Siblings::help(PeerId asker, Request request) {
     metrics_.rejected.add();
     co_return Response{Status::rejected};
   }
-  const auto nonce = request.nonce;
-  auto dialing = dialer_.dial_back(std::move(request.client), std::move(request.address), nonce);
+  auto dialing = dialer_.dial_back(std::move(request.client), std::move(request.address),
+                                   request.nonce, request.round_trip);
   const auto dialed = co_await std::move(dialing);
   if (dialed) {
     metrics_.helped.add();
@@ -97,11 +97,9 @@ Task<Response> Siblings::help(PeerId asker, Request request) {
                                                            : Status::internal_error};
 }
 
-Task<DialStatus> Siblings::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
-                                     IpAddress own_ip) {
-  for (const auto& sibling : helpers(address, own_ip)) {
+Task<DialStatus> Siblings::dial_back(Request request, IpAddress own_ip) {
+  for (const auto& sibling : helpers(request.address, own_ip)) {
     metrics_.requests.add();
-    const Request request{client, address, nonce};
     const auto response =
         co_await with_timeout(env_, config_.request_timeout, ask(sibling, request));
     if (!response && response.error() == Errc::cancelled) co_return response.error();

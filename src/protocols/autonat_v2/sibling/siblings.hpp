@@ -24,7 +24,7 @@ struct Config {
   std::vector<Multiaddr> own_addresses;
   Duration receive_timeout = std::chrono::seconds(5);  ///< To receive a request, to hand over one.
   /// One request of ours: a dial-back and the way there.
-  Duration request_timeout = std::chrono::seconds(10);
+  Duration request_timeout = std::chrono::seconds(13);
   Duration rest = std::chrono::minutes(1);  ///< Of one that did not answer.
   Duration connect_timeout = std::chrono::seconds(10);
   Duration check_interval = std::chrono::seconds(10);  ///< Of the connections to all of them.
@@ -55,11 +55,10 @@ class Siblings {
   Task<> stop();
 
   bool is_empty() const { return siblings_.empty(); }
-  /// Has `address` dialed back by a sibling at another IP than ours, as the client sees us, that
+  /// Has a client dialed back by a sibling at another IP than ours, as the client sees us, that
   /// the client is not connected to. Errors: `Errc::unavailable` (nobody can help now),
   /// `Errc::cancelled`.
-  Task<DialStatus> dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
-                             IpAddress own_ip);
+  Task<DialStatus> dial_back(Request request, IpAddress own_ip);
 
   const Metrics& metrics() const { return metrics_; }
 

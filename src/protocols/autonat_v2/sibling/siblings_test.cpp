@@ -162,12 +162,12 @@ TEST(Siblings, OneAtOurOwnIpOrThatOfTheTargetIsNotAsked) {
   const auto client = cluster.client->node.peer();
   const auto own_ip = *IpAddress::parse(kServerIp);
   const auto at_sibling = addr("/ip4/5.6.7.2/tcp/9");
-  auto [target] = cluster.world.run(siblings.dial_back(client, at_sibling, 7, own_ip));
+  auto [target] = cluster.world.run(siblings.dial_back({client, at_sibling, 7}, own_ip));
   EXPECT_EQ(target.error(), Errc::unavailable);
   const auto sibling_ip = *IpAddress::parse("5.6.7.2");
-  auto [own] = cluster.world.run(siblings.dial_back(client, addr(kOuter), 7, sibling_ip));
+  auto [own] = cluster.world.run(siblings.dial_back({client, addr(kOuter), 7}, sibling_ip));
   EXPECT_EQ(own.error(), Errc::unavailable);
-  auto [third] = cluster.world.run(siblings.dial_back(client, addr(kOuter), 7, own_ip));
+  auto [third] = cluster.world.run(siblings.dial_back({client, addr(kOuter), 7}, own_ip));
   EXPECT_TRUE(third) << third.error();
 }
 

@@ -2,6 +2,9 @@
 
 #include "protocols/autonat_v2/sibling/sibling.pb.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace pyrsia::autonat_v2::sibling {
 namespace {
 
@@ -38,6 +41,10 @@ Bytes encode(const Request& request) {
   out.set_client(request.client.bytes().data(), request.client.bytes().size());
   out.set_address(request.address.bytes().data(), request.address.bytes().size());
   out.set_nonce(request.nonce);
+  const auto way = std::chrono::duration_cast<std::chrono::milliseconds>(request.round_trip);
+  const auto most = std::numeric_limits<std::uint32_t>::max();
+  if (way.count() > 0)
+    out.set_round_trip_ms(std::uint32_t(std::min<std::int64_t>(way.count(), most)));
   return serialize(out);
 }
 
@@ -52,7 +59,8 @@ Result<Request> decode_request(BytesView bytes) {
   PYRSIA_TRY(const auto in, parse<pb::Request>(bytes));
   PYRSIA_TRY(auto client, PeerId::from_bytes(as_bytes(in.client())));
   PYRSIA_TRY(auto address, Multiaddr::from_bytes(as_bytes(in.address())));
-  return Request{std::move(client), std::move(address), in.nonce()};
+  return Request{std::move(client), std::move(address), in.nonce(),
+                 std::chrono::milliseconds(in.round_trip_ms())};
 }
 
 Result<Response> decode_response(BytesView bytes) {

@@ -8,6 +8,7 @@
 #include <pyrsia/multiaddr.hpp>
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/result.hpp>
+#include <pyrsia/time.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +35,7 @@ struct Request {
   PeerId client;
   Multiaddr address;
   std::uint64_t nonce = 0;
+  Duration round_trip{0};  ///< From the asker to the client; 0: not known. Whole ms on the wire.
 
   bool operator==(const Request&) const = default;
 };
