@@ -69,7 +69,6 @@ bool Dialer::has_family_of(const IpAddress& target) const {
   });
 }
 
-<<<<<<< HEAD
 const std::vector<InterfaceAddress>& Dialer::interfaces() const {
   const auto now = swarm_.env().now();
   if (looked_at_ == TimePoint::min() || now - looked_at_ >= kLookAgainAfter) {
@@ -79,11 +78,8 @@ const std::vector<InterfaceAddress>& Dialer::interfaces() const {
   return interfaces_;
 }
 
-Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce) {
-=======
 Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
                                    Duration round_trip) {
->>>>>>> d54c911 (autonat_v2: ask on the dialed connection, both kinds at once, end soon)
   if (running_count_ >= config_.max_dials) co_return Errc::limit_reached;
   const Running running(*this);
   swarm::DialRequest request{.peer = std::move(client), .addresses = {address.without_peer()}};
