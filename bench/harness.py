@@ -80,6 +80,7 @@ class CabledNamespaces:
             for name in self.names.values():
                 subprocess.run(["ip", "netns", "add", name], check=True, timeout=10)
             self.cable = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, text=True, preexec_fn=_prepare)
+            os.sched_setscheduler(self.cable.pid, os.SCHED_FIFO, os.sched_param(1))  # It may not wait for others.
             if "ready" not in self.cable.stdout.readline():
                 raise Failed("the cable did not start")
             for core, device, ip in ((SERVER_CORE, "b0", SERVER_IP), (LOAD_CORE, "b1", LOAD_IP)):

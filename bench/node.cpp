@@ -159,7 +159,9 @@ Task<> Node::source(swarm::IncomingStream incoming) {
   Number request;
   PYRSIA_CO_TRY(co_await read_exactly(stream, request));
   const auto end = env().now() + std::chrono::milliseconds(from_number(request));
+  // The first alone: of a full frame nobody sees a byte before all has come.
   const Bytes block(kReadBytes, 7);
+  PYRSIA_CO_TRY(co_await stream.write_all(BytesView(block).first(1)));
   do {
     PYRSIA_CO_TRY(co_await stream.write_all(block));
   } while (env().now() < end);

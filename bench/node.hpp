@@ -14,7 +14,8 @@ namespace pyrsia::bench {
 
 /// Read to its end; then the count of the bytes comes back, 8 bytes, little endian.
 inline constexpr std::string_view kSink = "/pyrsia-bench/sink/1.0.0";
-/// Told a number of milliseconds, 8 bytes, little endian, it writes for so long, once at the least.
+/// Told a number of milliseconds, 8 bytes, little endian, it writes one byte, and then for so long,
+/// once at the least.
 inline constexpr std::string_view kSource = "/pyrsia-bench/source/1.0.0";
 /// Answers with a line of numbers about the process, after it has given back what it can:
 /// "cpu=SECONDS rss=BYTES identified=PEERS".

@@ -115,6 +115,10 @@ func source(s network.Stream) {
 	request := make([]byte, 8)
 	must(io.ReadFull(s, request))
 	end := time.Now().Add(time.Duration(binary.LittleEndian.Uint64(request)) * time.Millisecond)
+	if _, err := s.Write([]byte{7}); err != nil {
+		_ = s.Reset()
+		return
+	}
 	for block := make([]byte, blockBytes); ; {
 		if _, err := s.Write(block); err != nil {
 			_ = s.Reset()

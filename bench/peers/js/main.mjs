@@ -98,6 +98,7 @@ async function source (stream) {
   })
   const end = now() + Number(request.readBigUInt64LE()) / 1000
   const block = new Uint8Array(kBlockBytes)
+  await write(stream, block.subarray(0, 1))
   do {
     await write(stream, block)
   } while (now() < end)

@@ -45,6 +45,8 @@ async fn source(mut stream: Stream) -> Outcome<()> {
     stream.read_exact(&mut request).await?;
     let end = Instant::now() + Duration::from_millis(u64::from_le_bytes(request));
     let block = vec![7; READ_BYTES];
+    stream.write_all(&block[..1]).await?;
+    stream.flush().await?;
     loop {
         stream.write_all(&block).await?;
         if Instant::now() > end {
