@@ -127,7 +127,7 @@ std::vector<swarm::ConnectionInfo> Client::servers() const {
 }
 
 void Client::on_dialing(const Multiaddr& address) {
-  if (const auto ip = address.ip()) contacted_.add(*ip, env_.now());
+  if (const auto ip = address.ip()) contacted_.add(*ip, is_over_udp(address), env_.now());
 }
 
 void Client::on_connected(const swarm::ConnectionInfo& connection) {
@@ -424,10 +424,14 @@ void Client::note_dial_back(const swarm::ConnectionInfo& connection) {
 
 bool Client::has_contacted(const swarm::ConnectionInfo& connection) const {
   const auto ip = connection.remote.ip();
-  if (!ip || contacted_.contains(*ip, env_.now())) return true;
+  const bool is_udp = is_over_udp(connection.remote);
+  if (!ip || contacted_.contains(*ip, is_udp, env_.now())) return true;
   return std::ranges::any_of(swarm_.connections(), [&](const swarm::ConnectionInfo& each) {
     const auto other = each.remote.is_relayed() ? std::nullopt : each.remote.ip();
-    return each.id != connection.id && other && other->unmapped() == ip->unmapped();
+    const bool came_in_likewise =
+        each.direction == swarm::Direction::inbound && each.local == connection.local;
+    return !came_in_likewise && other && other->unmapped() == ip->unmapped() &&
+           is_over_udp(each.remote) == is_udp;
   });
 }
 

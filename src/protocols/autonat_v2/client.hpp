@@ -90,10 +90,12 @@ class Client final : private swarm::Observer {
   bool is_expecting_dial_backs() const { return probing_count_ > 0; }
   /// Connections to peers that serve AutoNAT v2, over which they can be asked; one each.
   std::vector<swarm::ConnectionInfo> servers() const;
-  /// We have sent something to the IP at the other end, before or besides this connection.
+  /// We have sent something of the same kind (TCP, UDP) to the IP at the other end before this
+  /// connection, or besides it. Others that came in from there to the same listener do not count:
+  /// they were let in themselves.
   bool has_contacted(const swarm::ConnectionInfo& connection) const;
-  /// We have sent something to this IP by another way than the swarm.
-  void add_contacted_ip(const IpAddress& ip) { contacted_.add(ip, env_.now()); }
+  /// We have sent something to this IP over TCP, by another way than the swarm.
+  void add_contacted_ip(const IpAddress& ip) { contacted_.add(ip, false, env_.now()); }
 
   const ClientMetrics& metrics() const { return metrics_; }
 

@@ -1,4 +1,5 @@
-/// Which IP addresses this node has sent something to: NATs and firewalls may let them in.
+/// Which IP addresses this node has sent something to: NATs and firewalls may let them in. By TCP
+/// and UDP apart, as their filters are (RFC 4787, section 5; RFC 5382, 4.3).
 #pragma once
 
 #include <pyrsia/ip.hpp>
@@ -6,6 +7,7 @@
 
 #include <cstddef>
 #include <map>
+#include <utility>
 
 namespace pyrsia::autonat_v2 {
 
@@ -17,12 +19,12 @@ class ContactedIps {
   static constexpr Duration kLifetime = std::chrono::minutes(124);
   static constexpr std::size_t kMaxIps = 4096;
 
-  void add(const IpAddress& ip, TimePoint now);
-  bool contains(const IpAddress& ip, TimePoint now) const;
+  void add(const IpAddress& ip, bool is_udp, TimePoint now);
+  bool contains(const IpAddress& ip, bool is_udp, TimePoint now) const;
   std::size_t size() const { return ips_.size(); }
 
  private:
-  std::map<IpAddress, TimePoint> ips_;
+  std::map<std::pair<bool, IpAddress>, TimePoint> ips_;  ///< By is_udp and IP.
 };
 
 }  // namespace pyrsia::autonat_v2

@@ -134,14 +134,16 @@ TEST(AutonatV2ContactedIps, AreRememberedForTwoHoursAndInBoundedNumber) {
   const auto number = [](std::uint32_t n) {
     return IpAddress::v4({5, std::uint8_t(n >> 16), std::uint8_t(n >> 8), std::uint8_t(n)});
   };
-  ips.add(number(0), TimePoint(0s));
-  EXPECT_TRUE(ips.contains(number(0), TimePoint(2h)));
-  EXPECT_FALSE(ips.contains(number(0), TimePoint(3h)));
-  EXPECT_TRUE(ips.contains(*IpAddress::parse("::ffff:5.0.0.0"), TimePoint(1h)));
-  for (std::uint32_t n = 1; n <= ContactedIps::kMaxIps; ++n) ips.add(number(n), TimePoint(1s));
+  ips.add(number(0), false, TimePoint(0s));
+  EXPECT_TRUE(ips.contains(number(0), false, TimePoint(2h)));
+  EXPECT_FALSE(ips.contains(number(0), true, TimePoint(2h)));
+  EXPECT_FALSE(ips.contains(number(0), false, TimePoint(3h)));
+  EXPECT_TRUE(ips.contains(*IpAddress::parse("::ffff:5.0.0.0"), false, TimePoint(1h)));
+  for (std::uint32_t n = 1; n <= ContactedIps::kMaxIps; ++n)
+    ips.add(number(n), false, TimePoint(1s));
   EXPECT_EQ(ips.size(), ContactedIps::kMaxIps);
-  EXPECT_FALSE(ips.contains(number(0), TimePoint(2s)));
-  EXPECT_TRUE(ips.contains(number(1), TimePoint(2s)));
+  EXPECT_FALSE(ips.contains(number(0), false, TimePoint(2s)));
+  EXPECT_TRUE(ips.contains(number(1), false, TimePoint(2s)));
 }
 
 }  // namespace

@@ -143,6 +143,24 @@ TEST(Siblings, OneThatTheClientIsConnectedToDoesNotHelp) {
   EXPECT_EQ(cluster.members[1]->siblings.metrics().helped.value(), 0u);
 }
 
+TEST(Siblings, TwoDialBacksOfOneStrangerAtOnceAreBothAStrangers) {
+  Cluster cluster(3);
+  const auto all = Dependence::endpoint_independent;
+  cluster.add_client(all, all, sim::PortAllocation::preserve);
+  cluster.connect_client_to(2);  // So both servers have the third dial.
+  cluster.connect_client_to(1);
+  for (int i : {0, 1})
+    cluster.client->node.swarm.peer_store().set_protocols(
+        cluster.members[std::size_t(i)]->node.peer(), {std::string(kDialRequestProtocol)});
+  cluster.client->client.reconsider();
+  cluster.world.run_for(5s);
+  ASSERT_EQ(cluster.client->results.size(), 2u);
+  for (const auto& result : cluster.client->results) {
+    EXPECT_EQ(result.dialed_from, *IpAddress::parse("5.6.7.3"));
+    EXPECT_FALSE(result.is_from_known_ip);
+  }
+}
+
 TEST(Siblings, WhenAllAreKnownToTheClientTheServerDialsAndCountsIt) {
   Cluster cluster(2);
   const auto all = Dependence::endpoint_independent;
