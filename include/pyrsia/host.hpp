@@ -77,7 +77,8 @@ class Host {
   /// `detail`, if given, gets a failure in words, if there is more to say than the error does.
   Task<> connect(PeerId peer, std::vector<Multiaddr> addresses, std::string* detail);
   Task<> connect(PeerId peer, std::vector<Multiaddr> addresses);
-  /// Errors: those of connect(), and `Errc::not_supported`.
+  /// Errors: those of connect(), and `Errc::not_supported`, which may come as late as the first
+  /// read: a stream to a peer that we know little of does not wait for its consent.
   Task<std::unique_ptr<Stream>> open_stream(PeerId peer, std::string protocol);
   /// Serves `protocol`; the handler runs once for each stream and owns it.
   void on(std::string protocol,

@@ -111,6 +111,11 @@ bool PeerStore::supports(const PeerId& peer, std::string_view protocol) const {
   return std::ranges::find(names, protocol) != names.end();
 }
 
+bool PeerStore::knows_protocols(const PeerId& peer) const {
+  const auto found = peers_.find(peer);
+  return found != peers_.end() && !found->second.protocols.empty();
+}
+
 std::vector<std::string> PeerStore::protocols(const PeerId& peer) const {
   const auto found = peers_.find(peer);
   return found == peers_.end() ? std::vector<std::string>() : found->second.protocols;

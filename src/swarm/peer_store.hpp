@@ -47,6 +47,7 @@ class PeerStore {
 
   void set_protocols(const PeerId& peer, std::vector<std::string> protocols);
   bool supports(const PeerId& peer, std::string_view protocol) const;
+  bool knows_protocols(const PeerId& peer) const;  ///< It has said which it speaks.
   std::vector<std::string> protocols(const PeerId& peer) const;
   void set_agent(const PeerId& peer, std::string agent, std::string protocol_version);
   std::string agent(const PeerId& peer) const;

@@ -160,8 +160,11 @@ Task<std::unique_ptr<Stream>> Streams::open_and_agree(LiveConnection& connection
                                                       std::string protocol) {
   if (connection.is_closing) co_return Errc::closed;
   PYRSIA_CO_TRY(auto stream, co_await connection.muxer->open_stream());
-  // What the peer said it speaks needs no answer: the proposal travels with the first bytes.
-  if (shared_.peer_store.supports(connection.info.peer, protocol))
+  // What the peer said it speaks needs no answer: the proposal travels with the first bytes. Nor is
+  // one awaited while it has said nothing: if it does not speak this, the first read fails.
+  const auto& store = shared_.peer_store;
+  if (store.supports(connection.info.peer, protocol) ||
+      !store.knows_protocols(connection.info.peer))
     co_return wire::propose_lazily(std::move(stream), std::move(protocol));
   std::vector<std::string> proposals(1, std::move(protocol));
   const auto agreed = co_await wire::propose(*stream, std::move(proposals));

@@ -65,8 +65,10 @@ class Swarm {
   /// success.
   Task<ConnectionInfo> connect(DialRequest request);
 
-  /// Opens a stream to a peer and agrees on `protocol`. Connects first if need be.
-  /// Errors: those of connect(), `Errc::not_supported`, `Errc::closed`, `Errc::timed_out`.
+  /// Opens a stream to a peer and agrees on `protocol`. Connects first if need be. The peer is
+  /// asked and waited for only where Identify has not named the protocol; else, and until it has
+  /// said anything, the first read is what fails with `Errc::not_supported`. Errors: those of
+  /// connect(), `Errc::not_supported`, `Errc::closed`, `Errc::timed_out`.
   Task<std::unique_ptr<Stream>> open_stream(PeerId peer, std::string protocol);
   /// The same on one connection. Errors: `Errc::closed` if it is gone.
   Task<std::unique_ptr<Stream>> open_stream_on(ConnectionId connection, std::string protocol);

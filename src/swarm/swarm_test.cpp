@@ -60,15 +60,15 @@ TEST_F(SwarmTest, ConnectingTakesTwoRoundTripsAndTheFirstAnswerAThird) {
   auto [connected] = world.run(connect(*a, b->peer()));
   ASSERT_TRUE(connected) << connected.error();
   EXPECT_EQ(world.now(), TimePoint(200ms));  // TCP, then Noise; the muxer is agreed on in it.
-  a->swarm.peer_store().set_protocols(b->peer(), {"/echo/1"});
   auto [answer] = world.run(ask(*a, b->peer(), "hello"));
   ASSERT_TRUE(answer) << answer.error();
   EXPECT_EQ(*answer, "hello");
   EXPECT_EQ(world.now(), TimePoint(300ms));
 }
 
-TEST_F(SwarmTest, AProtocolNotKnownOfThePeerIsAskedForFirst) {
+TEST_F(SwarmTest, AProtocolThatIdentifyHasNotNamedIsAskedForFirst) {
   begin();
+  a->swarm.peer_store().set_protocols(b->peer(), {"/other/1"});
   auto [answer] = world.run(ask(*a, b->peer(), "hello"));
   ASSERT_TRUE(answer) << answer.error();
   EXPECT_EQ(world.now(), TimePoint(400ms));
@@ -97,10 +97,22 @@ TEST_F(SwarmTest, BothSidesKnowTheSameOfAConnection) {
 
 TEST_F(SwarmTest, AnUnknownProtocolIsRefused) {
   begin();
+  a->swarm.peer_store().set_protocols(b->peer(), {"/other/1"});
   auto [stream] = world.run(a->swarm.open_stream(b->peer(), "/nobody/1"));
   EXPECT_EQ(stream.error(), Errc::not_supported);
   world.run_for(1s);
   EXPECT_EQ(b->swarm.metrics().streams_refused.value(), 1U);
+}
+
+TEST_F(SwarmTest, WhereNothingIsKnownOfThePeerTheFirstReadTellsOfARefusal) {
+  begin();
+  auto [stream] = world.run(a->swarm.open_stream(b->peer(), "/nobody/1"));
+  ASSERT_TRUE(stream) << stream.error();
+  EXPECT_EQ(world.now(), TimePoint(200ms));
+  std::array<std::uint8_t, 8> bytes;
+  auto [read] = world.run((*stream)->read_some(bytes));
+  EXPECT_EQ(read.error(), Errc::not_supported);
+  EXPECT_EQ(world.now(), TimePoint(300ms));
 }
 
 TEST_F(SwarmTest, ConcurrentCallsJoinOneDial) {
