@@ -316,6 +316,18 @@ TEST_F(AutonatV2Test, UnknownAndRepeatedNoncesAreIgnoredAndTheConnectionLives) {
   EXPECT_TRUE(client->node.swarm.is_connected(server->node.peer()));
 }
 
+TEST_F(AutonatV2Test, OnePeerMayBringManyNoncesAtOnce) {
+  add_client({"1.2.3.4"});
+  first_result(1s);
+  auto& swarm = server->node.swarm;
+  const auto to = client->node.peer();
+  auto results = world.run(send_dial_back(swarm, to, 1), send_dial_back(swarm, to, 2),
+                           send_dial_back(swarm, to, 3), send_dial_back(swarm, to, 4),
+                           send_dial_back(swarm, to, 5), send_dial_back(swarm, to, 6));
+  EXPECT_EQ(std::get<5>(results).error(), Errc::reset);
+  EXPECT_EQ(client->client.metrics().unknown_nonces.value(), 6u);
+}
+
 TEST_F(AutonatV2Test, HangingUpIsNoEvidenceAndIsBackedOffFrom) {
   server->node.swarm.handle(std::string(kDialRequestProtocol), {}, hang_up);
   add_client({"1.2.3.4"});

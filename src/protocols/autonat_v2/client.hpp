@@ -129,7 +129,9 @@ class Client final : private swarm::Observer {
     TimePoint begin;
   };
   static constexpr std::size_t kMaxDialBackStreams = 64;
-  static constexpr std::size_t kMaxDialBackStreamsOfOnePeer = 4;
+  /// One peer may dial back for all servers that we ask: more than max_parallel, so that what is
+  /// over the limit is never a nonce of ours.
+  static constexpr std::size_t kMaxDialBackStreamsOfOnePeer = 16;
   /// How long we know whom we have asked, to ask another the next time.
   static constexpr Duration kMemory = std::chrono::minutes(15);
 
