@@ -208,7 +208,7 @@ def autonat2(a, b):
     again = 0
     for address in [*a.addresses, DEAD]:
         wanted = "unreachable" if address == DEAD else "reachable"
-        tries = 5 if "js" in (a.kind, b.kind) else 1  # It loses dial-backs (README.md).
+        tries = 8 if "js" in (a.kind, b.kind) else 1  # It loses dial-backs (README.md).
         while True:
             (said,) = a.call("autonat2", timeout=60, peer=b.id, addresses=[address])["results"]
             tries -= 1

@@ -60,6 +60,14 @@ std::string text_of(const json::object& command, std::string_view key) {
 }
 
 /// One server is asked once, when we say so.
+/// Without limits a minute: js asks again what it has lost.
+autonat_v2::ServerConfig server2_config() {
+  autonat_v2::ServerConfig config;
+  config.throttle.clear();
+  config.dial_data_throttle.clear();
+  return config;
+}
+
 autonat_v2::ClientConfig client2_config() {
   autonat_v2::ClientConfig config;
   config.first_probes = 1;
@@ -140,8 +148,7 @@ Node::Node(Env& env, const Flags& flags)
       server_(swarm_, autonat::ServerConfig(), *this, Logger("autonat", sink_)),
       dialer_(swarm_, autonat_v2::DialerConfig()),
       siblings_(swarm_, autonat_v2::sibling::Config(), dialer_, Logger("siblings", sink_)),
-      server2_(swarm_, autonat_v2::ServerConfig(), dialer_, siblings_, *this,
-               Logger("autonat2", sink_)),
+      server2_(swarm_, server2_config(), dialer_, siblings_, *this, Logger("autonat2", sink_)),
       ended2_(env.executor()),
       client2_(
           swarm_, client2_config(), [this] { return asked2_; }, *this, Logger("autonat2", sink_)),
