@@ -7,10 +7,10 @@ namespace pyrsia::transport::ws {
 namespace {
 
 /// `context` is kept until the handshake is over; what follows needs it no longer.
-Task<std::unique_ptr<Stream>> finish_handshake(std::shared_ptr<const crypto::TlsContext> context,
-                                               std::unique_ptr<Stream> stream,
-                                               std::unique_ptr<crypto::TlsSession> session,
-                                               std::string* detail) {
+Task<std::unique_ptr<Stream>> finish_handshake(
+    [[maybe_unused]] std::shared_ptr<const crypto::TlsContext> context,
+    std::unique_ptr<Stream> stream, std::unique_ptr<crypto::TlsSession> session,
+    std::string* detail) {
   const auto shaken = co_await secure::tls::shake_hands(*stream, *session);
   if (!shaken && detail && !session->fault().empty()) *detail = "web TLS: " + session->fault();
   if (!shaken) co_return shaken.error();
