@@ -17,8 +17,7 @@ namespace pyrsia::transport::quic {
 class Forger {
  public:
   explicit Forger(Peers& peers)
-      : peers_(peers),
-        host_(peers.net.add_host({"forger", {"9.9.9.9"}})),
+      : host_(peers.net.add_host({"forger", {"9.9.9.9"}})),
         socket_(host_.udp_bind(sim::at("9.9.9.9", 99)).value()),
         key_(test_key(9)),
         self_(key_.peer_id()),
@@ -159,7 +158,6 @@ class Forger {
     while (write(nullptr) > 0) continue;
   }
 
-  Peers& peers_;
   sim::SimHost& host_;
   std::unique_ptr<UdpSocket> socket_;
   const KeyPair key_;
