@@ -72,7 +72,7 @@ struct Options {
 };
 
 inline constexpr std::uint16_t kStunPort = 3478;
-inline constexpr std::uint16_t kStunTlsPort = 5349;
+inline constexpr std::uint16_t kStunTlsPort = stun::kTlsPort;
 
 /// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.
 std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);

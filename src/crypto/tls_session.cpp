@@ -211,8 +211,7 @@ TlsContext::TlsContext(const Certificate& certificate, std::vector<std::string> 
     : TlsContext(std::move(protocols)) {
   const ErrorQueueGuard guard;
   auto* context = context_;
-  const auto* key_at = certificate.key_pkcs8.data();
-  EVP_PKEY* key = d2i_AutoPrivateKey(nullptr, &key_at, long(certificate.key_pkcs8.size()));
+  const auto key = evp_from_private_info(certificate.key_pkcs8);
   const bool is_ready = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
                         SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
                         SSL_CTX_set_ciphersuites(context, kCiphers) == 1 &&
@@ -220,9 +219,8 @@ TlsContext::TlsContext(const Certificate& certificate, std::vector<std::string> 
                         SSL_CTX_set1_sigalgs_list(context, kSchemes) == 1 &&
                         SSL_CTX_use_certificate_ASN1(context, int(certificate.der.size()),
                                                      certificate.der.data()) == 1 &&
-                        SSL_CTX_use_PrivateKey(context, key) == 1;
+                        SSL_CTX_use_PrivateKey(context, key.get()) == 1;
   assert(is_ready);  // All of it is our own.
-  EVP_PKEY_free(key);
   SSL_CTX_clear_options(context, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
   SSL_CTX_set_max_cert_list(context, kMaxCertificateListBytes);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);

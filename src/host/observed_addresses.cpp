@@ -72,6 +72,12 @@ bool ObservedAddresses::expire(TimePoint now) {
   return has_changed;
 }
 
+std::size_t ObservedAddresses::connection_count() const {
+  // A server whose word had no room has no vote.
+  const auto has_vote = [&](const StunVote& one) { return votes_.contains(one.id); };
+  return votes_.size() - static_cast<std::size_t>(std::ranges::count_if(stun_votes_, has_vote));
+}
+
 bool ObservedAddresses::remove(swarm::ConnectionId connection) {
   const auto vote = votes_.find(connection);
   if (vote == votes_.end()) return false;

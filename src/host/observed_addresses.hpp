@@ -99,7 +99,8 @@ class ObservedAddresses {
   /// From connections that we opened from a listener's port.
   ObservedMapping port_mapping(bool is_v6, bool is_udp) const;
 
-  std::size_t connection_count() const { return votes_.size() - stun_votes_.size(); }
+  /// That vote; STUN servers do not count.
+  std::size_t connection_count() const;
   std::size_t address_count() const { return tallies_.size(); }
   /// Addresses forgotten because the table was full.
   std::uint64_t evictions() const { return evictions_; }

@@ -334,8 +334,8 @@ Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls) {
     co_return stream.error();
   }
   const auto served = co_await serve_stream(**stream, remote);
-  if (served) (void)co_await (*stream)->close_write();
-  co_return served;
+  if (!served) co_return served;
+  co_return co_await with_timeout(env_, config_.tls_timeout, (*stream)->close_write());
 }
 
 Task<> Server::serve_stream(Stream& stream, Endpoint remote) {

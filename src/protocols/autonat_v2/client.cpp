@@ -106,6 +106,7 @@ bool Client::is_probing(const PeerId& peer) const {
 
 void Client::on_identified(const swarm::ConnectionInfo& connection,
                            const std::vector<std::string>& protocols) {
+  if (!is_alive(connection)) return;  // What was said last can be heard after the end.
   const bool is_served = std::ranges::find(protocols, kDialRequestProtocol) != protocols.end();
   const auto said = is_served ? Service::requests : Service::none;
   auto& service = services_.try_emplace(connection.id, said).first->second;
@@ -417,9 +418,12 @@ Task<> Client::take_dial_back(swarm::IncomingStream incoming) {
 void Client::note_dial_back(const swarm::ConnectionInfo& connection) {
   // One that we dialed is the server's other connection, used for a nonce against all rules.
   if (connection.direction == swarm::Direction::outbound) return;
+  if (is_alive(connection)) services_[connection.id] = Service::dial_back;
+}
+
+bool Client::is_alive(const swarm::ConnectionInfo& connection) const {
   const auto alive = swarm_.connections_to(connection.peer);
-  if (std::ranges::find(alive, connection.id, &swarm::ConnectionInfo::id) != alive.end())
-    services_[connection.id] = Service::dial_back;
+  return std::ranges::find(alive, connection.id, &swarm::ConnectionInfo::id) != alive.end();
 }
 
 bool Client::has_contacted(const swarm::ConnectionInfo& connection) const {

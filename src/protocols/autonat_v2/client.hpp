@@ -164,6 +164,7 @@ class Client final : private swarm::Observer {
 
   Task<> take_dial_back(swarm::IncomingStream incoming);
   void note_dial_back(const swarm::ConnectionInfo& connection);
+  bool is_alive(const swarm::ConnectionInfo& connection) const;
 
   std::vector<Multiaddr> usable_addresses() const;
   void forget_strangers();
