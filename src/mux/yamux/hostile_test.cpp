@@ -299,6 +299,16 @@ TEST_F(Hostile, ThatIsSilentIsPingedAndThenLeft) {
   EXPECT_EQ(metrics_.keep_alive_timeouts.value(), 1U);
 }
 
+TEST_F(Hostile, StaysWhereAWriteBeginsAsTheClockTicks) {
+  start();
+  world_.run_for(61s);  // Longer than a write may take.
+  session_->tick(world_.now());
+  session_->tick(world_.now());  // The ping of the first is about to be written.
+  world_.run_for(1s);
+  EXPECT_FALSE(ended_);
+  EXPECT_EQ(metrics_.write_timeouts.value(), 0U);
+}
+
 TEST_F(Hostile, ThatTalksButReadsNothingIsLeft) {
   start({}, {.buffer_bytes = 1});
   send({Type::window_update, kSyn, 1, 0});

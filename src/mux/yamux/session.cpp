@@ -242,6 +242,7 @@ void Session::wake_opener() {
 void Session::start_writer() {
   if (is_writing_ || !sink_ || (control_.empty() && writers_.empty())) return;
   is_writing_ = true;
+  write_began_ = env_.now();
   tasks_.spawn(write_all());
 }
 
