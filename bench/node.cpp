@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::size_t kReadBytes = 256 * 1024;
+/// Whether an answer has been sent.
+constexpr Duration kLookAgainAfter = std::chrono::microseconds(50);
 
 swarm::Config swarm_config() {
   swarm::Config config;
@@ -121,6 +123,20 @@ Task<swarm::ConnectionInfo> Node::connect(Multiaddr address) {
   PYRSIA_CO_TRY(
       co_await with_timeout(env(), std::chrono::seconds(30), until_identified(connection.id)));
   co_return connection;
+}
+
+Task<swarm::ConnectionInfo> Node::connect_both_ways(Multiaddr address) {
+  const auto answered = identifier_.metrics().answered.value();
+  PYRSIA_CO_TRY(auto connection, co_await connect(std::move(address)));
+  PYRSIA_CO_TRY(
+      co_await with_timeout(env(), std::chrono::seconds(30), until_answered(answered + 1)));
+  co_return connection;
+}
+
+Task<> Node::until_answered(std::uint64_t count) {
+  while (identifier_.metrics().answered.value() < count)
+    PYRSIA_CO_TRY(co_await env().sleep_for(kLookAgainAfter));
+  co_return ok;
 }
 
 Task<> Node::until_identified(swarm::ConnectionId connection) {

@@ -34,6 +34,8 @@ class Node final : private identify::Observer, private autonat::Observer {
   /// A connection to `address`, which ends in /p2p, once identify has told who is there.
   /// Errors: those of Swarm::connect(), `Errc::timed_out`.
   Task<swarm::ConnectionInfo> connect(Multiaddr address);
+  /// The same, and it has been told who we are. Not for several at once.
+  Task<swarm::ConnectionInfo> connect_both_ways(Multiaddr address);
 
   Env& env() { return swarm_.env(); }
   swarm::Swarm& swarm() { return swarm_; }
@@ -42,6 +44,7 @@ class Node final : private identify::Observer, private autonat::Observer {
   void on_identified(const swarm::ConnectionInfo& connection, const identify::Info& info) override;
   void on_identify_failed(const swarm::ConnectionInfo& connection, Error error) override;
   Task<> until_identified(swarm::ConnectionId connection);
+  Task<> until_answered(std::uint64_t count);
   Task<> sink(swarm::IncomingStream incoming);
   Task<> source(swarm::IncomingStream incoming);
   Task<> stats(swarm::IncomingStream incoming);

@@ -134,7 +134,7 @@ Task<> blast(Node& node, PeerId server, TimePoint until, std::uint64_t& bytes) {
 
 Task<> set_up_many(Node& node, Multiaddr to, TimePoint until, std::uint64_t& done) {
   while (node.env().now() < until) {
-    PYRSIA_CO_TRY(const auto connection, co_await node.connect(to));
+    PYRSIA_CO_TRY(const auto connection, co_await node.connect_both_ways(to));
     node.swarm().close_connection(connection.id);
     ++done;
   }

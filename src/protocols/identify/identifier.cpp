@@ -112,9 +112,10 @@ void Identifier::remember(const PeerId& peer, const Info& info) {
 }
 
 Task<> Identifier::serve(swarm::IncomingStream incoming) {
-  metrics_.answered.add();
   auto sending = send(*incoming.stream, message_for(incoming.connection));
-  co_return co_await with_timeout(env_, config_.timeout, std::move(sending));
+  const auto sent = co_await with_timeout(env_, config_.timeout, std::move(sending));
+  if (sent) metrics_.answered.add();
+  co_return sent;
 }
 
 Task<> Identifier::serve_push(swarm::IncomingStream incoming) {
