@@ -90,7 +90,6 @@ Task<> respond(Stream& stream, DialResponse response) {
 Task<> send_nonce(Stream& stream, std::uint64_t nonce) {
   const auto bytes = encode_dial_back(nonce);
   PYRSIA_CO_TRY(co_await wire::write_frame(stream, bytes));
-  // The end comes after the answer: js loses a nonce that comes together with it.
   std::uint8_t answer = 0;
   const std::span<std::uint8_t> out(&answer, 1);
   PYRSIA_CO_TRY(co_await stream.read_some(out));

@@ -230,7 +230,8 @@ async function until (holds, milliseconds) {
 // One address, one request; the library's own handler takes the dial-back if it knows the nonce.
 async function probe2 (peer, address) {
   const { nonces } = node.services.autonat2.client
-  const nonce = crypto.getRandomValues(new BigUint64Array(1))[0]
+  // As the library's: it reads a larger one as another number.
+  const nonce = BigInt(Math.floor(Math.random() * Number.MAX_SAFE_INTEGER))
   const result = { address: String(address), status: 'unknown', response: '', dialStatus: '', text: '' }
   const options = { signal: AbortSignal.timeout(kExchangeTimeout) }
   nonces.add(nonce)
