@@ -25,7 +25,12 @@ LEVELS = {  # name: (what it shows, command, seconds it may take); its builds in
     "interop": ("live go-, rust- and js-libp2p", ["tools/with_build", "dev", "tests/interop/run.py"], 3600),
     "lab": ("kernel NAT in network namespaces", ["tools/with_build", "release", "tests/lab/run.py"], 1800),
     "study": ("the AutoNAT study behind kernel NATs", ["tools/with_build", "release", "tests/lab/study.py"], 1800),
-    "probe": ("what `pyrsia probe` says behind each NAT", ["tools/with_build", "release", "tests/lab/probe.py"], 1800),
+    "probe": ("what `pyrsia probe` and the tools of others say behind each NAT",
+              ["tools/with_build", "release", "tests/lab/probe.py", "--rivals", "--jobs", "4"], 1800),
+    "members": ("the same by servers that lend each other an address",
+                ["tools/with_build", "release", "tests/lab/probe.py", "--members", "--jobs", "4"], 1800),
+    "change": ("routes and addresses come and go", ["tools/with_build", "release", "tests/lab/network_change.py"], 600),
+    "flood": ("a million forged sources", ["tools/with_build", "release", "tests/lab/spoofed_sources.py"], 600),
 }
 COUNTS = re.compile(r"^(?:\w+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 CTEST = re.compile(r"^\d+% tests passed, (\d+) tests? failed out of (\d+)$", re.M)
