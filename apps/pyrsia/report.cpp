@@ -81,6 +81,7 @@ struct AddFacts {
     out["nat_status"] = nat_status_name(event.new_status);
     if (event.address) out["address"] = event.address->to_string();
     out["reason"] = event.reason;
+    out["evidence"] = evidence_json(event.evidence);
   }
   void operator()(const Listening& event) const { out["address"] = event.address.to_string(); }
   void operator()(const PeerConnected& event) const {
@@ -102,6 +103,7 @@ struct AddFacts {
     out["new_status"] = pyrsia::name(event.new_status);
     out["confirmed"] = event.is_confirmed;
     out["reason"] = event.reason;
+    out["evidence"] = evidence_json(event.evidence);
   }
   void operator()(const PortMappingChanged& event) const {
     out["stage"] = pyrsia::name(event.stage);

@@ -38,6 +38,7 @@ struct StatusChanged {
   Reachability new_status = Reachability::unknown;
   std::optional<Multiaddr> address;  ///< If reachable.
   std::string reason;
+  std::vector<NatEvidence> evidence = {};  ///< What it rests on; at most 16.
 };
 
 /// The verdict on one address of ours has changed, or has been confirmed, or is so no more.
@@ -47,6 +48,7 @@ struct AddressVerdictChanged {
   Reachability new_status = Reachability::unknown;
   bool is_confirmed = false;  ///< Three different networks agree.
   std::string reason;
+  std::vector<NatEvidence> evidence = {};  ///< Newest first; at most 16.
 };
 
 struct Listening {

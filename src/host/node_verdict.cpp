@@ -26,6 +26,7 @@ std::optional<StatusChanged> ReachabilityTracker::settle(TimePoint now) {
   change.new_status = node_.status;
   change.address = node_.address;
   change.reason = node_reason(now);
+  change.evidence = verdict_evidence(now);
   return change;
 }
 
@@ -85,8 +86,9 @@ void ReachabilityTracker::note_address_changes(TimePoint now) {
     if (status == state.told && is_confirmed == state.told_confirmed) continue;
     if (address_changes_.size() >= kMaxAddressChanges)
       address_changes_.erase(address_changes_.begin());
-    address_changes_.push_back(
-        {address, state.told, status, is_confirmed, address_reason(address, state, now)});
+    auto verdict = address_verdict(address, state, now);
+    address_changes_.push_back({address, state.told, status, is_confirmed,
+                                std::move(verdict.reason), std::move(verdict.evidence)});
     state.told = status;
     state.told_confirmed = is_confirmed;
   }

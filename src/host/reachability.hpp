@@ -159,6 +159,7 @@ class ReachabilityTracker {
                                  TimePoint now) const;
   std::vector<NatEvidence> v1_evidence(const Multiaddr* address, TimePoint now) const;
   std::vector<NatEvidence> node_evidence(TimePoint now) const;
+  std::vector<NatEvidence> verdict_evidence(TimePoint now) const;
   std::optional<Duration> node_age(TimePoint now) const;
 
   ReachabilityConfig config_;

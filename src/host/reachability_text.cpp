@@ -28,6 +28,7 @@ std::string_view nat_status_name(Reachability reachability) noexcept {
 namespace host {
 namespace {
 
+constexpr std::size_t kMostEvidence = 16;
 constexpr std::string_view kOtherPorts = "the NAT gives us another port for each peer";
 constexpr std::string_view kKnownIpOnly =
     "only peers that we have contacted can reach us, as far as is known";
@@ -247,9 +248,8 @@ AddressVerdict ReachabilityTracker::address_verdict(const Multiaddr& address, co
 
 std::vector<NatEvidence> ReachabilityTracker::v1_evidence(const Multiaddr* address,
                                                           TimePoint now) const {
-  constexpr std::size_t kMost = 16;
   std::vector<NatEvidence> out;
-  for (auto one = answers_.rbegin(); one != answers_.rend() && out.size() < kMost; ++one) {
+  for (auto one = answers_.rbegin(); one != answers_.rend() && out.size() < kMostEvidence; ++one) {
     if (address && std::ranges::find(one->addresses, *address) == one->addresses.end()) continue;
     const bool is_reached = one->says == Reachability::reachable;
     out.push_back(
@@ -276,6 +276,18 @@ std::vector<NatEvidence> ReachabilityTracker::node_evidence(TimePoint now) const
   if (refusal_)
     out.push_back({"a server would not probe us: " + refusal_->text, "", now - refusal_->at,
                    Reachability::unknown});
+  return out;
+}
+
+/// All that the verdict on the node rests on: its own, and that of the addresses it comes from.
+std::vector<NatEvidence> ReachabilityTracker::verdict_evidence(TimePoint now) const {
+  auto out = node_evidence(now);
+  for (const auto& [address, state] : addresses_) {
+    if (!counts(address, state) || (node_.address && address != *node_.address)) continue;
+    auto more = address_verdict(address, state, now).evidence;
+    std::ranges::move(more, std::back_inserter(out));
+  }
+  if (out.size() > kMostEvidence) out.resize(kMostEvidence);
   return out;
 }
 

@@ -233,6 +233,10 @@ TEST_F(ReachabilityV2Test, AddressChangesAreToldOnce) {
   ASSERT_EQ(changes.size(), 2U);  // Provisional, then confirmed.
   EXPECT_FALSE(changes[0].is_confirmed);
   EXPECT_TRUE(changes[1].is_confirmed);
+  EXPECT_EQ(changes[0].evidence.size(), 1U);
+  ASSERT_EQ(changes[1].evidence.size(), 3U);
+  EXPECT_EQ(changes[1].evidence[0].says, reachable);
+  EXPECT_NE(changes[1].evidence[0].who, changes[1].evidence[1].who);
   EXPECT_TRUE(tracker.take_address_changes().empty());
 }
 

@@ -39,11 +39,16 @@ def test_addr_explain_asks_the_node_and_evidence_is_replayed(program):
             wait_for("the verdict", lambda: node.get("/nat").json()["status"] == "reachable")
             nat = node.get("/nat").json()
             entry = next(e for e in nat["addresses"] if e["status"] == "reachable")
-            expect(entry["evidence"] or nat["evidence"], nat)
+            (word,) = entry["evidence"]
+            expect(word["says"] == "reachable" and word["who"] == "127.0.0.0/24" and word["age_s"] < 60, word)
             expect(set(entry) >= {"confirmed", "evidence"} and "confirmed" in nat, nat)
             code, told = explain(program, cwd, entry["address"], "--address-scope", "loopback", port=port)
             expect(code == 0 and told["candidate"] and told["verdict"]["status"] == "reachable", told)
             expect(told["range"]["name"] == "loopback" and told["advertised"], told)
+            text = run(program, "addr", "explain", entry["address"], "-p", str(port), cwd=cwd).stdout
+            expect("verdict     reachable" in text and f" ago, {word['who']}: {word['what']}" in text, text)
+            foreign = run(program, "addr", "explain", "/ip4/127.0.0.9/tcp/9", "-p", str(port), cwd=cwd).stdout
+            expect("does not count it among its addresses" in foreign and "verdict" not in foreign, foreign)
             reason = nat["reason"]
         header = (cwd / "evidence.txt").read_text().splitlines()[0]
         expect(header == "pyrsia-evidence/1", header)

@@ -11,6 +11,9 @@ def test_node_learns_its_verdict(program):
         with Daemon(program, "node", "-B", boot.http + "/status", cwd=cwd) as node:
             change = node.wait_event("status_changed", lambda e: e["new_status"] == "reachable")
             expect(change["nat_status"] == "Public", change)
+            expect(any(e["says"] == "reachable" and e["who"] for e in change["evidence"]), change)
+            address = node.wait_event("address_verdict_changed", lambda e: e["new_status"] == "reachable")
+            expect([e["says"] for e in address["evidence"]] == ["reachable"], address)
             node.wait_event("connected", lambda e: e["peer"] == boot.peer_id)
             node.wait_event("inbound_probe", lambda e: e["stage"] == "request")
             node.wait_event("outbound_probe", lambda e: e["stage"] == "response")
