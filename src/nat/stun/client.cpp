@@ -13,6 +13,39 @@ namespace {
 
 constexpr std::size_t kMaxReasonBytes = 128;
 
+/// Of those that a response may not hold unless we know them.
+bool is_known(AttributeType type) {
+  switch (type) {
+    using enum AttributeType;
+    case mapped_address:
+    case response_address:
+    case change_request:
+    case source_address:
+    case changed_address:
+    case username:
+    case message_integrity:
+    case error_code:
+    case unknown_attributes:
+    case realm:
+    case nonce:
+    case message_integrity_sha256:
+    case password_algorithm:
+    case userhash:
+    case xor_mapped_address:
+    case padding:
+    case response_port: return true;
+    default: return false;
+  }
+}
+
+/// Spec: RFC 8489, 6.3.3 and 6.3.4.
+Result<> check_understood(const Message& message) {
+  auto walk = message.attributes();
+  for (Attribute attribute; walk.next(attribute);)
+    if (must_be_understood(attribute.type) && !is_known(attribute.type)) return Errc::not_supported;
+  return ok;
+}
+
 }  // namespace
 
 /// One request that waits. Lives in the coroutine that waits for it.
@@ -220,6 +253,7 @@ Result<BytesView> encode_query(const Query& query, const TransactionId& transact
 }
 
 Result<Response> decode_response(const Message& message) {
+  PYRSIA_TRY(check_understood(message));
   Response response;
   response.alternate_server = find_address(message, AttributeType::alternate_server);
   if (message.header().message_class == MessageClass::error) {

@@ -110,7 +110,8 @@ class Client {
 /// Writes a Binding request. Errors: `Errc::too_large`.
 Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
                                std::span<std::uint8_t> out);
-/// Reads a response. Errors: `Errc::malformed` (neither an address nor an error in it).
+/// Reads a response. Errors: `Errc::malformed` (neither an address nor an error in it),
+/// `Errc::not_supported` (it demands that something is understood which we do not know).
 Result<Response> decode_response(const Message& message);
 TransactionId random_transaction(Env& env);
 

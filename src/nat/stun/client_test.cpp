@@ -128,6 +128,28 @@ TEST(StunClient, BrokenAnswersAreNoneAndTheRightOneAfterThemCounts) {
   EXPECT_EQ(asked.metrics.malformed.value(), 3U);
 }
 
+TEST(StunClient, AnAnswerThatDemandsWhatWeDoNotKnowIsNone) {
+  for (const auto type : {0x7ffe, 0x8ffe}) {
+    for (const bool is_error : {false, true}) {
+      Asked asked;
+      const auto response = asked.ask([&](const Message& request, int) {
+        auto header = request.header();
+        header.message_class = is_error ? MessageClass::error : MessageClass::success;
+        Bytes out(256);
+        Builder builder(out, header);
+        if (is_error) builder.add_error_code(400, "Bad Request");
+        if (!is_error) builder.add_xor_address(AttributeType::xor_mapped_address, kSeen);
+        builder.add_u32(static_cast<AttributeType>(type), 1);
+        out.resize(builder.bytes().size());
+        return out;
+      });
+      const bool is_optional = type >= 0x8000;
+      EXPECT_EQ(response.has_value(), is_optional);
+      EXPECT_EQ(asked.metrics.malformed.value(), is_optional ? 0U : 4U);
+    }
+  }
+}
+
 TEST(StunClient, AWrongFingerprintIsNoAnswer) {
   Asked asked;
   const auto response = asked.ask([](const Message& request, int) {
