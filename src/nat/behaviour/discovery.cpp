@@ -17,9 +17,14 @@ constexpr std::size_t kSecondTry = 1;
 Discovery::Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own)
     : servers_(std::move(servers)), own_(std::move(own)) {
   if (servers_.size() > kMaxServers) servers_.resize(kMaxServers);
+  for (const auto& server : servers_) moves_.emplace_back(server);
 }
 
 std::vector<Test> Discovery::next_round() {
+  if (is_first_round()) {
+    auto tests = follow_moves();
+    if (!tests.empty()) return tests;
+  }
   while (round_ < kRounds) {
     auto tests = tests_of(round_++);
     if (!tests.empty()) return tests;
@@ -77,6 +82,20 @@ std::optional<Endpoint> Discovery::mapped_towards(const Endpoint& server) const 
 std::vector<Test> Discovery::ask_everybody() {
   std::vector<Test> tests;
   for (const auto& server : servers_) tests.push_back(mapping_test(server));
+  return tests;
+}
+
+/// Who sends us to an ALTERNATE-SERVER is replaced by it: still round 1.
+std::vector<Test> Discovery::follow_moves() {
+  std::vector<Test> tests;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    const auto* answer = answer_to(mapping_test(servers_[i]));
+    if (answer == nullptr || !answer->response.error) continue;
+    const auto to = moves_[i].next(answer->response);
+    if (!to || std::ranges::find(servers_, *to) != servers_.end()) continue;
+    servers_[i] = *to;
+    tests.push_back(mapping_test(*to));
+  }
   return tests;
 }
 
@@ -171,14 +190,22 @@ void Discovery::judge_allocation() {
   if (finding->allocation == Allocation::sequential) behaviour_.allocation_step = finding->step;
 }
 
+void Discovery::judge_fragments() {
+  if (!other_) return;
+  auto padded = mapping_test(*server_);
+  padded.padding = kFragmentedPadding;
+  const auto* answer = answer_to(padded);
+  // A refusal, of a server that knows no PADDING, says nothing of what passes.
+  if (answer != nullptr && answer->response.error) return;
+  behaviour_.passes_fragments = answer != nullptr;
+}
+
 // Round 3: hairpin, and the way from the other address once the filter is open for it.
 std::vector<Test> Discovery::check_and_hairpin() {
   if (!server_) return {};
   judge_mapping();
   judge_allocation();
-  auto padded = mapping_test(*server_);
-  padded.padding = kFragmentedPadding;
-  if (other_) behaviour_.passes_fragments = heard(padded);
+  judge_fragments();
   std::vector<Test> tests;
   Test port;
   port.role = Role::port;
@@ -224,6 +251,9 @@ void Discovery::judge_filtering() {
     return;
   }
   if (refused(both) || refused(port)) return;
+  // Without a word from the other address its silence is not our filter's doing: it may be dead,
+  // or none that can be reached from here. A mapping is only known where it has answered.
+  if (!behaviour_.mapping) return;
   const bool is_checked = heard(filter_test(true, true, kSecondTry));
   const bool can_be_checked = behaviour_.mapping == endpoint_independent;
   if (can_be_checked && !is_checked) return;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "nat/behaviour/behaviour.hpp"
-#include "nat/stun/client.hpp"
+#include "nat/stun/moves.hpp"
 
 #include <map>
 #include <optional>
@@ -69,6 +69,7 @@ class Discovery {
  private:
   std::vector<Test> tests_of(int round);
   std::vector<Test> ask_everybody();
+  std::vector<Test> follow_moves();
   std::vector<Test> try_everything();
   std::vector<Test> check_and_hairpin();
   std::vector<Test> check_filter_path();
@@ -76,6 +77,7 @@ class Discovery {
   void judge_mapping();
   void judge_filtering();
   void judge_allocation();
+  void judge_fragments();
   const TestAnswer* answer_to(const Test& test) const;
   bool heard(const Test& test) const;
   std::optional<Endpoint> mapped_towards(const Endpoint& server) const;
@@ -83,6 +85,7 @@ class Discovery {
   Test filter_test(bool ip, bool port, std::size_t number) const;
 
   std::vector<Endpoint> servers_;
+  std::vector<stun::Moves> moves_;  ///< Of each server.
   std::vector<IpAddress> own_;
   int round_ = 0;
   std::optional<Endpoint> server_;

@@ -96,7 +96,7 @@ Task<> Survey::look_over_v6() {
   stun::Query query;
   query.server = servers.front();
   query.plan = config_.prober.first_plan;
-  const auto answer = co_await v6_->ask(query);
+  const auto answer = co_await v6_->ask_and_follow(query);
   if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
   report_.has_ipv6 = answer && !answer->error;
   if (*report_.has_ipv6) report_.mapped_v6 = answer->mapped;

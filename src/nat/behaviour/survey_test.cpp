@@ -236,12 +236,36 @@ TEST(Survey, ALossyPathChangesNoVerdict) {
   }
 }
 
+/// A server in a cloud: it knows its two private addresses only, and one of them has a public one,
+/// of which these ports are open.
+void move_to_a_cloud(Behind& behind, std::vector<std::uint16_t> ports) {
+  sim::NatConfig cloud;
+  cloud.external = {IpAddress::parse("192.0.2.9").value()};
+  cloud.max_mapping_count = 0;
+  for (const auto port : ports)
+    cloud.forwards.push_back({sim::Protocol::udp, port, at("10.0.0.1", port)});
+  auto& machine =
+      behind.net.add_host({"clouded", {"10.0.0.1", "10.0.0.2"}, &behind.net.add_nat(cloud)});
+  (void)behind.world.run(behind.server->stop());
+  stun::ServerConfig config;
+  config.udp = {at("10.0.0.1", 3478), at("10.0.0.1", 3479), at("10.0.0.2", 3478),
+                at("10.0.0.2", 3479)};
+  behind.server = std::make_unique<stun::Server>(machine, config, Logger("stun", kSilence));
+  ASSERT_TRUE(behind.server->start(nullptr));
+}
+
 TEST(Survey, AServerThatCannotSendFromItsOtherAddressProvesNoFilter) {
-  Behind behind("full-cone");
-  // What the far host sends from its second address is lost on the way, but for what it answers.
-  behind.serve({at("192.0.2.1", 3478), at("192.0.2.1", 3479)});
-  const auto report = behind.survey();
-  EXPECT_EQ(report.udp.filtering, std::nullopt);
+  for (const auto& ports : {std::vector<std::uint16_t>{3478, 3479}, {3478}}) {
+    Behind behind("full-cone");
+    move_to_a_cloud(behind, ports);
+    SurveyConfig config;
+    config.servers = {at("192.0.2.9", 3478)};
+    const auto report =
+        std::get<0>(behind.world.run(Behind::run_survey(*behind.host, config))).value();
+    EXPECT_EQ(report.udp.is_blocked, false);
+    EXPECT_EQ(report.udp.mapping, std::nullopt);
+    EXPECT_EQ(report.udp.filtering, std::nullopt);
+  }
 }
 
 Task<LifetimeRange> measure(Env& env, LifetimeConfig config) {

@@ -23,7 +23,9 @@ inline constexpr std::uint16_t kTlsPort = 5349;
 Task<Response> ask_stream(Stream& stream, TransactionId transaction);
 
 /// The same on a connection of its own, secured by `secure` if that is not empty. Spec: RFC 8489,
-/// 6.2.2 and 6.2.3. A flow as well. Errors: those of Env::tcp_connect() and of `secure`.
+/// 6.2.2 and 6.2.3. A flow as well. An ALTERNATE-SERVER is not followed: over UDP it was already,
+/// and over TLS it would have to be somebody whose name we do not know. Errors: those of
+/// Env::tcp_connect() and of `secure`.
 Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure);
 
 }  // namespace pyrsia::stun
