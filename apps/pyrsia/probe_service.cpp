@@ -91,6 +91,7 @@ Task<nat::Report> ProbeService::report(Duration max_age) {
   report.reachable_why = verdict.reason;
   report.gateway = gateway_facts(known_.port_mapping());
   report.position = nat::position_of(report);
+  if (report.is_captive == true && nat::internet_works(report)) report.is_captive = false;
   co_return report;
 }
 

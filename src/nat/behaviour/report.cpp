@@ -145,8 +145,13 @@ std::optional<Position> position_of(const Report& report) {
   return is_private(*router) ? Position::double_nat : Position::carrier_nat;
 }
 
+bool internet_works(const Report& report) {
+  return report.reachable == Reachability::reachable || report.udp.is_blocked == false ||
+         report.tcp.is_blocked == false || report.has_tls == true || report.has_ipv6 == true;
+}
+
 Advice advise(const Report& report) {
-  if (report.is_captive == true)
+  if (report.is_captive == true && !internet_works(report))
     return {Verdict::captive, "A captive portal answers in the name of every server.",
             "open a web page and sign in to this network"};
   if (report.reachable == Reachability::reachable)

@@ -80,6 +80,9 @@ std::string_view name(Verdict verdict);
 /// 0, 11, 10, 20, 21, 22, 30.
 int exit_code(Verdict verdict);
 
+/// A STUN server answered, over whatever, or a peer has connected to us: what no portal lets
+/// happen.
+bool internet_works(const Report& report);
 /// Compares the interface's, the router's and the observed address. Nothing where they do not
 /// suffice.
 std::optional<Position> position_of(const Report& report);

@@ -135,10 +135,27 @@ TEST(Advice, NamesWhatHelps) {
   EXPECT_EQ(advise(tried).verdict, Verdict::unreachable);
   EXPECT_EQ(exit_code(advise(tried).verdict), 20);
   EXPECT_EQ(advise(tried).fix, advise(kSymmetric).fix);
-  auto captive = kSymmetric;
+  Report captive;
   captive.is_captive = true;
   EXPECT_EQ(exit_code(advise(captive).verdict), 22);
   EXPECT_EQ(exit_code(advise(Report()).verdict), 30);
+}
+
+TEST(Advice, APortalIsNotClaimedWhereTheInternetWorks) {
+  for (const auto works : {&kSymmetric, &kFullCone}) {
+    auto report = *works;
+    report.is_captive = true;
+    EXPECT_NE(advise(report).verdict, Verdict::captive);
+  }
+  Report reached;
+  reached.is_captive = true;
+  reached.reachable = Reachability::reachable;
+  EXPECT_EQ(advise(reached).verdict, Verdict::direct);
+  Report over_tcp;
+  over_tcp.is_captive = true;
+  over_tcp.udp.is_blocked = true;
+  over_tcp.tcp.is_blocked = false;
+  EXPECT_EQ(advise(over_tcp).verdict, Verdict::udp_blocked);
 }
 
 // Vectors: RFC 6052, 2.4.

@@ -9,6 +9,8 @@
 namespace pyrsia::nat {
 namespace {
 
+constexpr int kPortalRedirects = 3;
+
 IpAddress any_of(bool is_v6) {
   return is_v6 ? IpAddress::v6_any() : IpAddress::v4_any();
 }
@@ -51,6 +53,8 @@ Task<Report> Survey::run() {
   if (failure_) co_return failure_;
   if (report_.udp.is_blocked != false && report_.tcp.is_blocked == false)
     report_.udp.is_blocked = true;
+  // Whoever it was that answered, he keeps nobody in.
+  if (report_.is_captive == true && internet_works(report_)) report_.is_captive = false;
   report_.position = position_of(report_);
   report_.took = env_.now() - start;
   co_return report_;
@@ -61,12 +65,11 @@ Task<> Survey::look_for_portal() {
     HttpRequest request;
     request.url = url;
     request.timeout = config_.side_limit;
-    request.max_redirects = 0;
+    // A redirect alone says nothing: servers send people from http to https. Where it ends does.
+    request.max_redirects = kPortalRedirects;
     auto get = env_.http_get(std::move(request), nullptr);
     const auto response = co_await std::move(get);
     if (!response && response.error() == Errc::cancelled) co_return response.error();
-    // A redirect that may not be followed: boot servers send none.
-    if (!response && response.error() == Errc::limit_reached) report_.is_captive = true;
     if (response) report_.is_captive = is_portal_answer(*response);
     if (report_.is_captive) co_return ok;
   }
@@ -158,7 +161,6 @@ Task<> Survey::measure_lifetime(Endpoint server, IpAddress any) {
 }
 
 std::optional<bool> is_portal_answer(const HttpResponse& response) {
-  if (response.status >= 300 && response.status < 400) return true;
   if (response.status == 511) return true;  // Network Authentication Required, RFC 6585.
   const bool is_ours = response.body.find("\"peer_addrs\"") != std::string::npos;
   if (response.status == 200) return !is_ours;

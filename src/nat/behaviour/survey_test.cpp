@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 
 namespace pyrsia::nat {
@@ -293,6 +294,101 @@ TEST(Lifetime, ADeadServerSaysNothing) {
   EXPECT_EQ(range.error(), Errc::timed_out);
 }
 
+constexpr std::string_view kStatus = "{\"peers_count\":1,\"peer_id\":\"x\",\"peer_addrs\":[]}";
+
+/// A host that reaches no STUN server, and whose HTTP requests end at a server with these answers.
+struct Intercepted {
+  using Answers = std::map<std::string, std::string>;  ///< Of each path, head and body.
+
+  explicit Intercepted(Answers answers) : answers_(std::move(answers)) {
+    net.dns().add("boot.test", {"192.0.2.80"});
+    tasks_.spawn(serve());
+  }
+  ~Intercepted() { world.run(stop()); }
+
+  static std::string page(std::string_view body, std::string_view status = "200 OK") {
+    return "HTTP/1.1 " + std::string(status) +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  }
+  static std::string redirect(const std::string& to) {
+    return "HTTP/1.1 302 Found\r\nLocation: " + to + "\r\nContent-Length: 0\r\n\r\n";
+  }
+  Report survey(std::vector<Endpoint> servers = {}) {
+    SurveyConfig config;
+    config.servers = std::move(servers);
+    config.status_urls = {"http://boot.test/status"};
+    return std::get<0>(world.run(Behind::run_survey(host, config))).value();
+  }
+
+  sim::World world;
+  sim::Network net{world};
+  sim::SimHost& far = net.add_host({"far", {"192.0.2.80"}});
+  sim::SimHost& host = net.add_host({"host", {"198.51.100.2"}});
+
+ private:
+  Task<> serve() {
+    for (;;) {
+      PYRSIA_CO_TRY(const auto socket, co_await listener_->accept());
+      std::array<std::uint8_t, 1000> bytes;
+      const auto count = co_await socket->read_some(bytes);
+      if (!count) continue;
+      const auto request = as_text(BytesView(bytes).first(*count));
+      const auto path = std::string(request.substr(4, request.find(' ', 4) - 4));
+      const auto found = answers_.find(path);
+      const auto text = found == answers_.end() ? page("", "404 Not Found") : found->second;
+      const auto written = co_await socket->write_all(as_bytes(text));
+      if (!written) continue;
+      PYRSIA_CO_TRY(co_await socket->close_write());
+      const auto end = co_await socket->read_some(bytes);
+      if (!end) continue;
+    }
+  }
+  Task<> stop() {
+    tasks_.cancel();
+    co_return co_await tasks_.join();
+  }
+
+  Answers answers_;
+  std::unique_ptr<TcpListener> listener_ = far.tcp_listen(at("192.0.2.80", 80), {}).value();
+  TaskGroup tasks_{far};
+};
+
+TEST(Portal, IsSeenByALoginPageHoweverItComes) {
+  const auto login = Intercepted::page("<html>Please sign in.</html>");
+  for (const auto& answers :
+       {Intercepted::Answers{{"/status", login}},
+        {{"/status", Intercepted::page("", "511 Network Authentication Required")}},
+        {{"/status", Intercepted::redirect("http://192.0.2.80/login")}, {"/login", login}}}) {
+    const auto report = Intercepted(answers).survey();
+    EXPECT_EQ(report.is_captive, true);
+    EXPECT_EQ(advise(report).verdict, Verdict::captive);
+  }
+}
+
+TEST(Portal, ABootServerThatMovesPeopleIsNone) {
+  const auto moved = Intercepted({{"/status", Intercepted::redirect("/v2/status")},
+                                  {"/v2/status", Intercepted::page(kStatus)}})
+                         .survey();
+  EXPECT_EQ(moved.is_captive, false);
+  // To its own https, which the simulated network does not speak: nothing can be said.
+  const auto secured =
+      Intercepted({{"/status", Intercepted::redirect("https://boot.test/status")}}).survey();
+  EXPECT_EQ(secured.is_captive, std::nullopt);
+  EXPECT_EQ(advise(secured).verdict, Verdict::offline);
+}
+
+TEST(Portal, IsNotClaimedWhereAStunServerAnswers) {
+  Intercepted there({{"/status", Intercepted::page("<html>Welcome</html>")}});
+  stun::ServerConfig config;
+  config.udp = {at("192.0.2.80", 3478)};
+  stun::Server server(there.far, config, Logger("stun", kSilence));
+  ASSERT_TRUE(server.start(nullptr));
+  const auto report = there.survey({at("192.0.2.80", 3478)});
+  EXPECT_EQ(report.is_captive, false);
+  EXPECT_NE(advise(report).verdict, Verdict::captive);
+  (void)there.world.run(server.stop());
+}
+
 TEST(Portal, IsKnownByWhatItAnswers) {
   HttpResponse response;
   response.status = 200;
@@ -300,8 +396,10 @@ TEST(Portal, IsKnownByWhatItAnswers) {
   EXPECT_EQ(is_portal_answer(response), false);
   response.body = "<html>Welcome! Please sign in.</html>";
   EXPECT_EQ(is_portal_answer(response), true);
-  response.status = 302;
+  response.status = 511;
   EXPECT_EQ(is_portal_answer(response), true);
+  response.status = 302;  // To nowhere: one with a goal is followed.
+  EXPECT_EQ(is_portal_answer(response), std::nullopt);
   response.status = 503;
   EXPECT_EQ(is_portal_answer(response), std::nullopt);
 }
