@@ -78,6 +78,7 @@ json::object gateway_json(const nat::GatewayFacts& gateway) {
   out["nat_pmp"] = value_of(gateway.has_nat_pmp);
   out["upnp"] = value_of(gateway.has_upnp);
   out["external_ip"] = value_of(gateway.external_ip);
+  out["has_outside"] = value_of(gateway.has_outside);
   out["mapped"] = value_of(gateway.is_mapped);
   out["mapping_why"] = gateway.mapping_why;
   out["second_router"] = value_of(gateway.second_router);
@@ -172,6 +173,10 @@ std::string nat_line(const Report& report) {
     }
   } else if (report.udp.has_nat == false) {
     kind = "none";
+  } else if (report.udp.has_nat == true) {
+    kind = report.gateway.has_outside == false
+               ? "a NAT, and most likely another one behind it: the router has no address outside"
+               : "a NAT; whether there is another one behind it cannot be told";
   }
   return hint.empty() ? kind : fmt::format("{} (\"{}\")", kind, hint);
 }
@@ -207,6 +212,7 @@ std::string gateway_line(const nat::GatewayFacts& gateway) {
   if (gateway.router) out += " at " + gateway.router->to_string();
   if (!gateway.name.empty()) out += " (" + gateway.name + ")";
   if (gateway.external_ip) out += ", outside " + gateway.external_ip->to_string();
+  if (gateway.has_outside == false) out += ", no address outside";
   if (gateway.is_mapped)
     out +=
         fmt::format(", opens {}: {}", *gateway.is_mapped ? "ports" : "none", gateway.mapping_why);
@@ -229,6 +235,7 @@ nat::GatewayFacts read_gateway(const Facts& facts) {
   gateway.has_nat_pmp = facts.flag("nat_pmp");
   gateway.has_upnp = facts.flag("upnp");
   gateway.external_ip = facts.ip("external_ip");
+  gateway.has_outside = facts.flag("has_outside");
   gateway.is_mapped = facts.flag("mapped");
   gateway.mapping_why = facts.text("mapping_why").value_or("");
   gateway.second_router = facts.ip("second_router");

@@ -14,37 +14,6 @@ constexpr Duration kWaitStep = std::chrono::milliseconds(20);
 
 }  // namespace
 
-nat::GatewayFacts gateway_facts(const PortMappingReport& report) {
-  nat::GatewayFacts facts;
-  facts.mapping_why = report.reason;
-  for (const auto& attempt : report.attempts) {
-    const auto server = IpAddress::parse(attempt.router);
-    if (!server || attempt.state == "asking") continue;
-    const bool is_found = attempt.state == "found";
-    if (!facts.router) facts.router = *server;
-    if (*facts.router != *server) {
-      if (is_found) facts.second_router = *server;
-      continue;
-    }
-    auto& has = attempt.protocol == "pcp"       ? facts.has_pcp
-                : attempt.protocol == "nat-pmp" ? facts.has_nat_pmp
-                                                : facts.has_upnp;
-    has = has.value_or(false) || is_found;
-    if (const auto outside = IpAddress::parse(attempt.external); outside && !facts.external_ip)
-      facts.external_ip = *outside;
-    if (!attempt.name.empty()) facts.name = attempt.name;
-  }
-  for (const auto& mapping : report.mappings) {
-    const bool is_open = mapping.state == "granted" || mapping.state == "confirmed";
-    if (mapping.state == "searching" || (facts.is_mapped == true && !is_open)) continue;
-    facts.is_mapped = is_open;
-    facts.mapping_why = mapping.reason;
-    const auto outside = parse_endpoint(mapping.external, 0);
-    if (outside && mapping.routers.size() == 1) facts.external_ip = outside->ip;
-  }
-  return facts;
-}
-
 ProbeService::ProbeService(Env& env, const Options& options, Known known)
     : env_(env), options_(options), known_(std::move(known)), tasks_(env) {}
 
@@ -89,7 +58,7 @@ Task<nat::Report> ProbeService::report(Duration max_age) {
   const auto verdict = known_.verdict();
   report.reachable = verdict.status;
   report.reachable_why = verdict.reason;
-  report.gateway = gateway_facts(known_.port_mapping());
+  report.gateway = nat::gateway_facts(known_.port_mapping(), AddressClassifier());
   report.position = nat::position_of(report);
   if (report.is_captive == true && nat::internet_works(report)) report.is_captive = false;
   co_return report;

@@ -50,7 +50,4 @@ class ProbeService {
   TaskGroup tasks_;
 };
 
-/// What a running node's routers do for it, as facts of a probe.
-nat::GatewayFacts gateway_facts(const PortMappingReport& report);
-
 }  // namespace pyrsia::app

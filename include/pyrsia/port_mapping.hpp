@@ -40,8 +40,9 @@ struct PortMappingAttempt {
   std::string state;  ///< "asking", "found", "failed"
   std::string reason;
   Duration took{0};
-  std::string external;  ///< The router's outside address, if it told it.
-  std::string name;      ///< What the router calls itself, if it told it.
+  std::string external;        ///< The router's outside address, if it told it.
+  std::string name;            ///< What the router calls itself, if it told it.
+  bool lacks_outside = false;  ///< It says that it has no outside address, or none that is public.
 };
 
 struct PortMappingReport {

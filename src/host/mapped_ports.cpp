@@ -132,7 +132,8 @@ PortMappingReport MappedPorts::report() const {
   for (const auto& each : report.attempts)
     out.attempts.push_back({each.server.to_string(), std::string(name(each.method)),
                             std::string(state_name(each.state)), each.words, each.took,
-                            each.external ? each.external->to_string() : "", each.name});
+                            each.external ? each.external->to_string() : "", each.name,
+                            each.lacks_outside});
   return out;
 }
 

@@ -12,7 +12,27 @@ using portmap::Method;
 
 /// Whoever answers that he cannot is there.
 bool is_there(const Attempt& attempt) {
-  return attempt.state == Attempt::State::found || attempt.error == Errc::unavailable;
+  return attempt.state == Attempt::State::found || attempt.error == Errc::unavailable ||
+         attempt.lacks_outside;
+}
+
+/// A lie is no address: it stands for none.
+void take_outside_into(GatewayFacts& facts, const AddressClassifier& classifier,
+                       const IpAddress& external) {
+  if (portmap::is_lie(classifier, external)) {
+    facts.has_outside = facts.has_outside.value_or(false);
+  } else {
+    facts.external_ip = external;
+    facts.has_outside = true;
+  }
+}
+
+/// Of an endpoint as text.
+std::optional<IpAddress> ip_in(std::string_view endpoint) {
+  auto text = endpoint.substr(0, std::min(endpoint.rfind(':'), endpoint.size()));
+  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
+  const auto ip = IpAddress::parse(text);
+  return ip ? std::optional(*ip) : std::nullopt;
 }
 
 }  // namespace
@@ -56,6 +76,12 @@ Task<GatewayFacts> GatewayProbe::run() {
   co_return facts_;
 }
 
+void GatewayProbe::take_outside(const IpAddress& external) {
+  take_outside_into(facts_, classifier_, external);
+  if (portmap::is_lie(classifier_, external) && facts_.router)
+    facts_.mapping_why = portmap::words_of_lie(*facts_.router, external);
+}
+
 void GatewayProbe::take_attempts(const std::vector<Attempt>& attempts) {
   for (const auto& attempt : attempts) {
     switch (attempt.method) {
@@ -63,9 +89,10 @@ void GatewayProbe::take_attempts(const std::vector<Attempt>& attempts) {
       case Method::nat_pmp: facts_.has_nat_pmp = is_there(attempt); break;
       case Method::upnp: facts_.has_upnp = is_there(attempt); break;
     }
-    if (attempt.external && !facts_.external_ip) facts_.external_ip = attempt.external;
+    if (attempt.external && !facts_.external_ip) take_outside(*attempt.external);
+    if (attempt.lacks_outside && !facts_.external_ip) facts_.has_outside = false;
     if (!attempt.name.empty()) facts_.name = attempt.name;
-    if (attempt.state == Attempt::State::failed && attempt.error == Errc::unavailable)
+    if (attempt.state == Attempt::State::failed && is_there(attempt))
       facts_.mapping_why = attempt.words;
   }
   if (router_->is_over()) {
@@ -90,6 +117,8 @@ Task<> GatewayProbe::try_mapping(const portmap::Route& route) {
   if (!grant) {
     facts_.is_mapped = false;
     facts_.mapping_why = why;
+    for (const auto& attempt : router_->attempts())
+      if (attempt.lacks_outside && !facts_.external_ip) facts_.has_outside = false;
     co_return ok;
   }
   take_grant(*grant, router_->method().value_or(Method::pcp));
@@ -101,8 +130,9 @@ Task<> GatewayProbe::try_mapping(const portmap::Route& route) {
 
 void GatewayProbe::take_grant(const portmap::Grant& grant, Method method) {
   const auto outside = grant.external.ip;
-  if (!outside.is_unspecified()) facts_.external_ip = outside;
   facts_.is_mapped = classifier_.is_usable_by_others(outside);
+  take_outside(outside);
+  if (portmap::is_lie(classifier_, outside)) return;
   facts_.mapping_why = "by " + std::string(portmap::name(method)) + ", at " + outside.to_string();
   if (facts_.is_mapped == false)
     facts_.mapping_why += ", which others cannot reach: another router is beyond this one";
@@ -129,6 +159,38 @@ Task<> GatewayProbe::look_for_second(const portmap::Route& route) {
     co_return ok;
   }
   co_return ok;
+}
+
+GatewayFacts gateway_facts(const PortMappingReport& report, const AddressClassifier& classifier) {
+  GatewayFacts facts;
+  facts.mapping_why = report.reason;
+  for (const auto& attempt : report.attempts) {
+    const auto server = IpAddress::parse(attempt.router);
+    if (!server || attempt.state == "asking") continue;
+    const bool is_found = attempt.state == "found";
+    if (!facts.router) facts.router = *server;
+    if (*facts.router != *server) {
+      if (is_found) facts.second_router = *server;
+      continue;
+    }
+    auto& has = attempt.protocol == "pcp"       ? facts.has_pcp
+                : attempt.protocol == "nat-pmp" ? facts.has_nat_pmp
+                                                : facts.has_upnp;
+    has = has.value_or(false) || is_found || attempt.lacks_outside;
+    if (const auto outside = IpAddress::parse(attempt.external); outside && !facts.external_ip)
+      take_outside_into(facts, classifier, *outside);
+    if (attempt.lacks_outside && !facts.external_ip) facts.has_outside = false;
+    if (!attempt.name.empty()) facts.name = attempt.name;
+  }
+  for (const auto& mapping : report.mappings) {
+    const bool is_open = mapping.state == "granted" || mapping.state == "confirmed";
+    if (mapping.state == "searching" || (facts.is_mapped == true && !is_open)) continue;
+    facts.is_mapped = is_open;
+    facts.mapping_why = mapping.reason;
+    const auto outside = ip_in(mapping.external);
+    if (outside && mapping.routers.size() == 1) take_outside_into(facts, classifier, *outside);
+  }
+  return facts;
 }
 
 }  // namespace pyrsia::nat

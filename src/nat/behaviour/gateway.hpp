@@ -5,6 +5,8 @@
 #include "nat/behaviour/report.hpp"
 #include "nat/portmap/router.hpp"
 
+#include <pyrsia/port_mapping.hpp>
+
 #include <memory>
 #include <vector>
 
@@ -32,6 +34,7 @@ class GatewayProbe {
   Task<> stop();
 
  private:
+  void take_outside(const IpAddress& external);
   void take_attempts(const std::vector<portmap::Attempt>& attempts);
   Task<> try_mapping(const portmap::Route& route);
   void take_grant(const portmap::Grant& grant, portmap::Method method);
@@ -47,5 +50,8 @@ class GatewayProbe {
   std::unique_ptr<portmap::Router> router_;
   std::vector<std::unique_ptr<portmap::Router>> beyond_;
 };
+
+/// What a running node's port mapping knows of the router.
+GatewayFacts gateway_facts(const PortMappingReport& report, const AddressClassifier& classifier);
 
 }  // namespace pyrsia::nat

@@ -117,17 +117,109 @@ TEST(GatewayProbe, FindsTheSecondRouter) {
   EXPECT_LE(home.took, 2s);
 }
 
-TEST(GatewayProbe, ACarriersNatIsTold) {
-  Home home("100.64.0.2");
+/// The whole of it, for somebody whom servers see at a public address.
+Report behind(GatewayFacts gateway) {
   Report report;
-  report.gateway = home.look();
+  report.gateway = std::move(gateway);
   report.udp.has_nat = true;
   report.udp.is_blocked = false;
   report.udp.mapped = Endpoint{ip("73.1.2.3"), 1};
   report.udp.mapping = Dependence::endpoint_independent;
   report.position = position_of(report);
+  return report;
+}
+
+TEST(GatewayProbe, ACarriersNatIsTold) {
+  Home home("100.64.0.2");
+  const auto report = behind(home.look());
   EXPECT_EQ(report.position, Position::carrier_nat);
   EXPECT_NE(advise(report).fix.find("provider"), std::string::npos);
+}
+
+TEST(GatewayProbe, ACarriersNatIsSeenThoughTheRouterRefusesForIt) {
+  Home home("100.64.0.2");
+  home.router.does.pcp_result = portmap::pcp::ResultCode::network_failure;
+  home.router.does.nat_pmp_result = portmap::nat_pmp::ResultCode::network_failure;
+  home.router.does.upnp_status = "Disconnected";
+  const auto facts = home.look();
+  EXPECT_EQ(facts.is_mapped, false);
+  EXPECT_EQ(facts.external_ip, ip("100.64.0.2"));
+  EXPECT_EQ(behind(facts).position, Position::carrier_nat);
+}
+
+TEST(GatewayProbe, ARefusalForWantOfAnAddressIsEvidenceOfAnotherNat) {
+  for (const auto method : portmap::kMethods) {
+    Home home("0.0.0.0");
+    auto& does = home.router.does;
+    does.speaks_pcp = method == portmap::Method::pcp;
+    does.speaks_nat_pmp = method == portmap::Method::nat_pmp;
+    does.speaks_upnp = method == portmap::Method::upnp;
+    does.pcp_result = portmap::pcp::ResultCode::network_failure;
+    does.nat_pmp_result = portmap::nat_pmp::ResultCode::network_failure;
+    does.upnp_status = "Disconnected";
+    const auto facts = home.look();
+    EXPECT_EQ(facts.external_ip, std::nullopt) << name(method);
+    EXPECT_EQ(facts.has_outside, false) << name(method);
+    const auto report = behind(facts);
+    EXPECT_EQ(report.position, std::nullopt);
+    EXPECT_NE(advise(report).fix.find("provider"), std::string::npos) << advise(report).fix;
+  }
+}
+
+TEST(GatewayProbe, WhereTheRouterTellsNoOutsideThereIsNoTellingWhatIsBehindIt) {
+  Home home;
+  auto& does = home.router.does;
+  does.speaks_nat_pmp = does.speaks_upnp = false;
+  does.pcp_result = portmap::pcp::ResultCode::not_authorized;
+  const auto facts = home.look();
+  EXPECT_EQ(facts.has_pcp, true);
+  EXPECT_FALSE(facts.external_ip || facts.has_outside);
+  EXPECT_EQ(behind(facts).position, std::nullopt);
+}
+
+TEST(GatewayProbe, AnOutsideThatCannotBeIsToldAsALieAndNobodyBesideItIsAsked) {
+  for (const auto* lie : {"0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1"}) {
+    Home home(lie);
+    const auto outside = ip(lie);
+    const auto b = outside.bytes();
+    const auto beside = IpAddress::v4({b[0], b[1], b[2], 254}).to_string();
+    home.add_second(beside.c_str(), "73.1.2.3");
+    const auto facts = home.look();
+    EXPECT_FALSE(facts.external_ip || facts.second_router) << lie;
+    EXPECT_EQ(facts.has_outside, false) << lie;
+    EXPECT_EQ(facts.is_mapped, false) << lie;
+    const bool is_down = ip(lie).is_unspecified();
+    EXPECT_NE(facts.mapping_why.find(is_down ? "is down" : "which cannot be"), std::string::npos)
+        << facts.mapping_why;
+    EXPECT_EQ(home.second->requests, 0) << lie;
+    EXPECT_EQ(behind(facts).position, std::nullopt) << lie;
+    EXPECT_TRUE(home.router.table.empty());
+  }
+}
+
+TEST(GatewayFacts, OfARunningNodeAreReadLikeThoseOfAProbe) {
+  PortMappingReport told;
+  told.attempts = {
+      {"192.168.1.1", "pcp", "failed", "refuses", {}, "", "", true},
+      {"192.168.1.1", "upnp", "failed", "not connected", {}, "100.64.0.2", "Box", true}};
+  const auto carrier = gateway_facts(told, AddressClassifier());
+  EXPECT_EQ(carrier.router, ip("192.168.1.1"));
+  EXPECT_EQ(carrier.name, "Box");
+  EXPECT_EQ(carrier.has_pcp, true);
+  EXPECT_EQ(behind(carrier).position, Position::carrier_nat);
+  told.attempts[1].external = "0.0.0.0";
+  const auto down = gateway_facts(told, AddressClassifier());
+  EXPECT_EQ(down.external_ip, std::nullopt);
+  EXPECT_EQ(down.has_outside, false);
+  PortMappingStatus mapping;
+  mapping.state = "confirmed";
+  mapping.external = "73.1.2.3:44000";
+  mapping.routers = {"192.168.1.1"};
+  told.attempts.resize(1);
+  told.mappings = {mapping};
+  const auto open = gateway_facts(told, AddressClassifier());
+  EXPECT_EQ(open.external_ip, ip("73.1.2.3"));
+  EXPECT_EQ(behind(open).position, Position::home_nat);
 }
 
 }  // namespace

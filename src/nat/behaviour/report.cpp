@@ -38,10 +38,18 @@ std::string fix_at_router(const GatewayFacts& gateway) {
   return "switch on PCP or UPnP in " + router + ", or forward the node's port there";
 }
 
+/// It works, but says that it has no address outside: its own is none that others could use.
+bool is_most_likely_inside(const Report& report) {
+  return !report.position && report.udp.has_nat == true && report.gateway.has_outside == false;
+}
+
 /// The cheapest way for somebody behind a NAT or a filter to be reached.
 std::string fix_for(const Report& report) {
   if (report.has_ipv6 == true)
     return "IPv6 works here: allow incoming connections to this machine over IPv6";
+  if (is_most_likely_inside(report))
+    return "ask the provider for a public IPv4 address: " + router_text(report.gateway) +
+           " says that it has none";
   switch (report.position.value_or(Position::home_nat)) {
     case Position::open: return "";
     case Position::firewall: return "open the node's port in the firewall, for UDP and TCP";
@@ -138,8 +146,8 @@ std::optional<Position> position_of(const Report& report) {
   const auto& router = report.gateway.external_ip;
   if (router && is_shared(*router)) return Position::carrier_nat;
   if (report.interface_ip && is_shared(*report.interface_ip)) return Position::carrier_nat;
-  if (!udp.mapped) return std::nullopt;
-  if (!router) return udp.has_nat == true ? std::optional(Position::home_nat) : std::nullopt;
+  // That there is a NAT says nothing of what may be behind it.
+  if (!udp.mapped || !router) return std::nullopt;
   if (*router == udp.mapped->ip) return Position::home_nat;
   // A router that is seen under another address than its own stands behind one more NAT.
   return is_private(*router) ? Position::double_nat : Position::carrier_nat;

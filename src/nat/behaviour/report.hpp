@@ -19,7 +19,7 @@ namespace pyrsia::nat {
 enum class Position {
   open,         ///< A public address, and nobody filters.
   firewall,     ///< A public address behind a filter.
-  home_nat,     ///< One NAT.
+  home_nat,     ///< One NAT: the router itself has the address that others see.
   double_nat,   ///< The router has a private address outside itself.
   carrier_nat,  ///< The provider shares one public address: 100.64.0.0/10.
 };
@@ -31,7 +31,8 @@ struct GatewayFacts {
   std::optional<bool> has_pcp;
   std::optional<bool> has_nat_pmp;
   std::optional<bool> has_upnp;
-  std::optional<IpAddress> external_ip;    ///< Of the router, in its own words.
+  std::optional<IpAddress> external_ip;    ///< Of the router, in its own words. Never a lie.
+  std::optional<bool> has_outside;         ///< False: it says that it has no address outside.
   std::optional<bool> is_mapped;           ///< It opens ports of ours to the world.
   std::string mapping_why;                 ///< How it does, or why it does not. One line.
   std::optional<IpAddress> second_router;  ///< Behind it another one answers.

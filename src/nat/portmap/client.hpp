@@ -17,6 +17,12 @@ struct Presence {
   std::string name = {};              ///< What it calls itself, printable; mostly nothing.
 };
 
+/// What a router has said of its outside, even where it then refused.
+struct Outside {
+  std::optional<IpAddress> ip;
+  bool is_missing = false;  ///< It says that it has none, or none that is good for mappings.
+};
+
 /// What a router says on its own clock, and when we heard it.
 struct EpochSample {
   std::uint32_t seconds = 0;
@@ -53,6 +59,8 @@ class Client {
   virtual Task<> unmap(const MapRequest& request, const Grant& granted, std::string& detail) = 0;
   /// All mappings of the router. Errors: `Errc::not_supported`, and as above.
   virtual Task<std::vector<ListedMapping>> list(std::string& detail) = 0;
+  /// As of all answers so far.
+  virtual Outside outside() const = 0;
   /// The router's clock as of the last answer; none if the protocol has none.
   virtual std::optional<EpochSample> epoch() const = 0;
 };

@@ -310,10 +310,13 @@ Task<> Mapper::make(Path& path, const Listener& listener) {
     const auto grant = co_await path.routers[hop]->map(leg.request, why);
     if (!grant && grant.error() == Errc::cancelled) co_return grant.error();
     if (!grant) break;
-    if (is_lie(grant->external.ip)) {
+    if (is_lie(classifier_, grant->external.ip)) {
       metrics_.lies.add();
-      why = path.routers[hop]->route().server.to_string() + " says that its outside address is " +
-            grant->external.ip.to_string() + ", which cannot be";
+      why = words_of_lie(path.routers[hop]->route().server, grant->external.ip);
+      std::string ignored;
+      const auto removed = co_await path.routers[hop]->unmap(leg.request, *grant, ignored);
+      if (!removed && removed.error() == Errc::cancelled) co_return removed.error();
+      if (!removed) metrics_.removals_failed.add();
       break;
     }
     metrics_.granted.add();
@@ -497,11 +500,6 @@ std::optional<Endpoint> Mapper::external_of(const Lease& lease) const {
   const auto& external = lease.legs.back().grant->external;
   if (!classifier_.is_usable_by_others(external.ip)) return std::nullopt;
   return external;
-}
-
-bool Mapper::is_lie(const IpAddress& external) const {
-  return classifier_.classify(external) <= AddressClass::link_local &&
-         !classifier_.is_usable_by_others(external);
 }
 
 TimePoint Mapper::next_due() const {

@@ -178,7 +178,6 @@ class Mapper {
   void tell(Path& path, const Listener& listener, Lease& lease);
   void remember(const Path& path);
   std::optional<Endpoint> external_of(const Lease& lease) const;
-  bool is_lie(const IpAddress& external) const;
   TimePoint next_due() const;
   MappingStatus status_of(const Path& path, const Listener& listener, const Lease& lease) const;
   std::string words_of(const Path& path, const Lease& lease, MappingStatus::State state) const;

@@ -43,6 +43,7 @@ Task<Response> NatPmpClient::exchange(const Request& request, std::string& detai
   context_.say("from " + question.server.to_string() + ": " + to_string(response));
   epoch_ = EpochSample{response.epoch_seconds, context_.env.now()};
   if (response.result == ResultCode::success) co_return response;
+  outside_.is_missing = response.result == ResultCode::network_failure;
   context_.metrics.refusals.add();
   detail = name(response.result) + ": " + std::string(meaning(response.result));
   co_return error_of(response.result);
@@ -51,6 +52,7 @@ Task<Response> NatPmpClient::exchange(const Request& request, std::string& detai
 Task<Presence> NatPmpClient::discover(std::string& detail) {
   const Request request;
   PYRSIA_CO_TRY(const auto response, co_await exchange(request, detail));
+  outside_ = {response.external, false};
   Presence presence;
   presence.external = response.external;
   presence.words = "NAT-PMP, outside address " + response.external.to_string() + ", up for " +
@@ -76,6 +78,7 @@ Task<Grant> NatPmpClient::map(const MapRequest& request, std::optional<Grant> be
   // The outside address is another question.
   const Request address;
   PYRSIA_CO_TRY(const auto outside, co_await exchange(address, detail));
+  outside_ = {outside.external, false};
   grant.external.ip = outside.external;
   co_return grant;
 }

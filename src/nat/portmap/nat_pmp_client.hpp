@@ -17,6 +17,7 @@ class NatPmpClient final : public Client {
                   std::string& detail) override;
   Task<> unmap(const MapRequest& request, const Grant& granted, std::string& detail) override;
   Task<std::vector<ListedMapping>> list(std::string& detail) override;
+  Outside outside() const override { return outside_; }
   std::optional<EpochSample> epoch() const override { return epoch_; }
 
  private:
@@ -25,6 +26,7 @@ class NatPmpClient final : public Client {
   const Context& context_;
   Route route_;
   Retransmission plan_;
+  Outside outside_;
   std::optional<EpochSample> epoch_;
 };
 

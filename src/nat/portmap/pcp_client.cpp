@@ -51,6 +51,7 @@ Task<Response> PcpClient::exchange(const Request& request, std::string& detail) 
   if (response.epoch_seconds > 0 || response.result == ResultCode::success)
     epoch_ = EpochSample{response.epoch_seconds, context_.env.now()};
   if (response.result == ResultCode::success) co_return response;
+  outside_.is_missing = response.result == ResultCode::network_failure;
   context_.metrics.refusals.add();
   detail = name(response.result) + ": " + std::string(meaning(response.result));
   co_return error_of(response.result);
@@ -94,6 +95,7 @@ Task<Grant> PcpClient::map(Request request, std::string& detail) {
   PYRSIA_CO_TRY(const auto response, co_await exchange(request, detail));
   Grant grant;
   grant.external = response.mapping->external;
+  outside_ = {grant.external.ip, false};
   grant.lifetime = lifetime_of(response);
   if (grant.external.port == 0 || response.lifetime_seconds == 0) {
     detail = "the router says yes, but to " + grant.external.to_string() + " for " +

@@ -22,6 +22,7 @@ class PcpClient final : public Client {
                   std::string& detail) override;
   Task<> unmap(const MapRequest& request, const Grant& granted, std::string& detail) override;
   Task<std::vector<ListedMapping>> list(std::string& detail) override;
+  Outside outside() const override { return outside_; }
   std::optional<EpochSample> epoch() const override { return epoch_; }
 
   /// Keeps the mapping of one outgoing connection alive, and learns it. Section 12.
@@ -39,6 +40,7 @@ class PcpClient final : public Client {
   Nonce nonce_;
   Retransmission plan_;
   std::optional<IpAddress> third_party_;
+  Outside outside_;
   std::optional<EpochSample> epoch_;
 };
 

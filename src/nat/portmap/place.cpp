@@ -1,7 +1,5 @@
 #include "nat/portmap/place.hpp"
 
-#include "multi/address_class.hpp"
-
 namespace pyrsia::portmap {
 
 std::optional<NetworkId> main_network(Env& env) {
@@ -17,6 +15,16 @@ std::optional<NetworkId> main_network(Env& env) {
     }
   }
   return v6;
+}
+
+bool is_lie(const AddressClassifier& classifier, const IpAddress& external) {
+  return classifier.classify(external) <= AddressClass::link_local &&
+         !classifier.is_usable_by_others(external);
+}
+
+std::string words_of_lie(const IpAddress& router, const IpAddress& external) {
+  return router.to_string() + " says that its outside address is " + external.to_string() +
+         (external.is_unspecified() ? ": its way to the Internet is down" : ", which cannot be");
 }
 
 std::vector<IpAddress> likely_hops(const IpAddress& external) {

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "multi/address_class.hpp"
 #include "runtime/env.hpp"
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace pyrsia::portmap {
@@ -16,6 +18,11 @@ struct NetworkId {
 /// Our address beside the router of the default route: of IPv4, if there is one, else a global one
 /// of IPv6. Nothing: there is no router to ask.
 std::optional<NetworkId> main_network(Env& env);
+
+/// What no router can have outside: loopback, link-local, multicast, nothing at all.
+bool is_lie(const AddressClassifier& classifier, const IpAddress& external);
+/// That `router` says so, and what it means.
+std::string words_of_lie(const IpAddress& router, const IpAddress& external);
 
 /// PCP's anycast address: the nearest server that there is. RFC 7723.
 inline const IpAddress kAnycast = IpAddress::v4({192, 0, 0, 9});

@@ -98,6 +98,9 @@ void Router::fail(std::size_t index, Error error, std::string words) {
   attempt.state = Attempt::State::failed;
   attempt.error = error;
   attempt.words = std::move(words);
+  const auto outside = clients_[index]->outside();
+  if (outside.ip) attempt.external = outside.ip;
+  attempt.lacks_outside = outside.is_missing;
 }
 
 std::optional<std::size_t> Router::choice() const {

@@ -22,6 +22,7 @@ struct Attempt {
   Error error;
   std::string words;                  ///< What it is, or why it failed.
   std::optional<IpAddress> external;  ///< Its outside, where the protocol told it.
+  bool lacks_outside = false;         ///< It says that it has none, or none that is public.
   std::string name;                   ///< What it calls itself, at most 64 printable bytes.
   Duration took{0};
 };

@@ -153,9 +153,18 @@ Task<UpnpClient::Device> UpnpClient::find_device(UdpSocket& socket, std::string&
     auto found = co_await look_at(answer->url, answer->ip, detail);
     if (!found && found.error() == Errc::cancelled) co_return found.error();
     if (!found) continue;  // Another may do; the last failure is what is told.
+    if (found->ip == route_.server) note_outside(*found, detail);
     if (found->ip == route_.server && is_usable(*found)) co_return found;
     if (!other || (is_usable(*found) && !is_usable(*other))) other = *std::move(found);
   }
+}
+
+/// At once: what comes later may be cut off.
+void UpnpClient::note_outside(const Device& device, std::string& detail) {
+  outside_.ip = device.external;
+  outside_.is_missing = device.connection && !device.is_connected;
+  if (outside_.is_missing)
+    detail = "the router at " + device.ip.to_string() + " says that it is not connected";
 }
 
 Task<Presence> UpnpClient::discover(std::string& detail) {
@@ -164,14 +173,12 @@ Task<Presence> UpnpClient::discover(std::string& detail) {
   device_.reset();
   PYRSIA_CO_TRY(auto found, co_await find_device(*socket, detail));
   device_ = std::move(found);
+  note_outside(*device_, detail);
   if (is_v6() && !device_->firewall) {
     detail = "the router at " + device_->ip.to_string() + " has no service for IPv6 pinholes";
     co_return Errc::not_supported;
   }
-  if (device_->connection && !device_->is_connected) {
-    detail = "the router at " + device_->ip.to_string() + " says that it is not connected";
-    co_return Errc::unavailable;
-  }
+  if (outside_.is_missing) co_return Errc::unavailable;
   detail.clear();
   Presence presence;
   presence.external = device_->external;

@@ -37,6 +37,7 @@ class UpnpClient final : public Client {
                   std::string& detail) override;
   Task<> unmap(const MapRequest& request, const Grant& granted, std::string& detail) override;
   Task<std::vector<ListedMapping>> list(std::string& detail) override;
+  Outside outside() const override { return outside_; }
   std::optional<EpochSample> epoch() const override { return std::nullopt; }
 
  private:
@@ -62,6 +63,7 @@ class UpnpClient final : public Client {
   Task<Device> find_device(UdpSocket& socket, std::string& detail);
   Task<Device> look_at(std::string url, IpAddress ip, std::string& detail);
   Task<> ask_state(Device& device, std::string& detail);
+  void note_outside(const Device& device, std::string& detail);
   bool is_v6() const { return route_.local.is_v6(); }
   /// The router speaks for itself: by the address that it sends from, or, as over IPv6 it has
   /// several, by another one on our link.
@@ -84,6 +86,7 @@ class UpnpClient final : public Client {
   UpnpConfig config_;
   Retransmission plan_;
   std::optional<Device> device_;
+  Outside outside_;
 };
 
 }  // namespace pyrsia::portmap::upnp
