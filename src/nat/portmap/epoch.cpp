@@ -1,6 +1,15 @@
 #include "nat/portmap/epoch.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::portmap {
+
+namespace {
+
+constexpr Duration kFirstPause = std::chrono::seconds(5);
+constexpr Duration kLastPause = std::chrono::minutes(10);
+
+}  // namespace
 
 bool EpochWatch::add(const EpochSample& sample) {
   const auto before = std::exchange(last_, sample);
@@ -12,6 +21,15 @@ bool EpochWatch::add(const EpochSample& sample) {
   if (server_delta < -1) return false;
   return client_delta + 2 >= server_delta - server_delta / 16 &&
          server_delta + 2 >= client_delta - client_delta / 16;
+}
+
+TimePoint RestartPace::next(TimePoint now) {
+  if (last_ && now < *last_) return *last_;  // They will be asked for anyway.
+  if (last_ && now - *last_ > 2 * pause_) last_.reset();
+  const auto at = last_ ? std::max(now, *last_ + pause_) : now;
+  pause_ = last_ ? std::min(2 * pause_, kLastPause) : kFirstPause;
+  last_ = at;
+  return at;
 }
 
 }  // namespace pyrsia::portmap

@@ -17,4 +17,17 @@ class EpochWatch {
   std::optional<EpochSample> last_;
 };
 
+/// When mappings are made anew after a restart: the first time at once, then, as long as the router
+/// goes on to restart, after pauses that double. A clock that jumps in every answer would else be
+/// asked without end. A plain state machine.
+class RestartPace {
+ public:
+  /// A restart was noticed. Returns when to ask, `now` or later.
+  TimePoint next(TimePoint now);
+
+ private:
+  std::optional<TimePoint> last_;  ///< What next() returned last.
+  Duration pause_{0};
+};
+
 }  // namespace pyrsia::portmap

@@ -5,6 +5,8 @@
 namespace pyrsia::portmap {
 namespace {
 
+using namespace std::chrono_literals;
+
 EpochSample at(std::int64_t our_seconds, std::uint32_t its_seconds) {
   return {its_seconds, TimePoint(std::chrono::seconds(our_seconds))};
 }
@@ -51,6 +53,27 @@ TEST(Epoch, TheWidestNumbersDoNotOverflow) {
   EXPECT_TRUE(watch.add(at(0, 0)));
   EXPECT_FALSE(watch.add(at(1, UINT32_MAX)));
   EXPECT_FALSE(watch.add(at(2, 0)));
+}
+
+TEST(RestartPace, TheFirstRestartIsMendedAtOnceAndEndlessOnesMoreAndMoreSeldom) {
+  RestartPace pace;
+  TimePoint now{};
+  EXPECT_EQ(pace.next(now), now);
+  const auto begin = now;
+  int count = 0;
+  for (; now - begin < 1h; ++count) now = pace.next(now);
+  EXPECT_LE(count, 15);
+  // One that waits already is not put off by the next.
+  const auto planned = pace.next(now);
+  EXPECT_EQ(pace.next(now + 1s), planned);
+}
+
+TEST(RestartPace, AfterAQuietTimeARestartIsMendedAtOnceAgain) {
+  RestartPace pace;
+  TimePoint now{};
+  for (int i = 0; i < 3; ++i) now = pace.next(now);
+  now += 1h;
+  EXPECT_EQ(pace.next(now), now);
 }
 
 }  // namespace

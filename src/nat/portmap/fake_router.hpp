@@ -35,6 +35,7 @@ class FakeRouter {
     std::string description = "";   ///< In place of the device's own.
     std::string upnp_answer = "";   ///< In place of every answer to a call.
     int replies = 1;                ///< To a search.
+    std::uint32_t epoch_jump = 0;   ///< Its clock is ahead by so much more in every answer.
   };
   struct Entry {
     Endpoint internal;
@@ -87,9 +88,9 @@ class FakeRouter {
   }
 
  private:
-  std::uint32_t epoch() const {
-    return static_cast<std::uint32_t>(
-        std::chrono::duration_cast<std::chrono::seconds>(env_.now() - booted_).count());
+  std::uint32_t epoch() {
+    const auto up = std::chrono::duration_cast<std::chrono::seconds>(env_.now() - booted_);
+    return static_cast<std::uint32_t>(up.count()) + (epoch_ahead_ += does.epoch_jump);
   }
 
   /// Anything else concerns one packet or connection only.
@@ -337,6 +338,7 @@ class FakeRouter {
 
   Forward forward_;
   TimePoint booted_{};
+  std::uint32_t epoch_ahead_ = 0;
   std::unique_ptr<UdpSocket> control_;
   std::unique_ptr<UdpSocket> ssdp_;
   std::unique_ptr<TcpListener> http_;

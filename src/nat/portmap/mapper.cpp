@@ -263,28 +263,44 @@ Task<> Mapper::serve(Path& path) {
     if (!path.routers[i]->take_restart()) continue;
     log_.info("the router has restarted",
               {{"router", path.routers[i]->route().server.to_string()}});
-    for (auto& [listener, lease] : path.leases)
-      if (i < lease.legs.size()) lease.legs[i].renew_at = env_.now();
+    renew_all(path, i, path.pace.next(env_.now()));
   }
   if (path.is_suspect) PYRSIA_CO_TRY(co_await search_anew(path));
   co_return ok;
 }
 
+void Mapper::renew_all(Path& path, std::size_t hop, TimePoint at) {
+  for (auto& [listener, lease] : path.leases)
+    if (hop < lease.legs.size()) lease.legs[hop].renew_at = std::min(lease.legs[hop].renew_at, at);
+}
+
+Task<> Mapper::look_after(Path& path, std::size_t hop) {
+  auto& router = *path.routers[hop];
+  const auto method = router.method();
+  if (!method) co_return ok;
+  const auto has_leg = [hop](const auto& entry) { return hop < entry.second.legs.size(); };
+  if (method == Method::upnp) renew_all(path, hop, env_.now());  // It tells of no restart.
+  if (method == Method::pcp) {
+    // It tells its outside address with a mapping only: to renew one is the question.
+    const auto first = std::ranges::find_if(path.leases, has_leg);
+    if (first != path.leases.end()) first->second.legs[hop].renew_at = env_.now();
+  }
+  if (method != Method::nat_pmp) co_return ok;
+  const auto presence = co_await router.check();
+  if (!presence && presence.error() == Errc::cancelled) co_return presence.error();
+  // A line that was cut for a moment has another address, and the router has not restarted.
+  const auto is_elsewhere = [&](const auto& entry) {
+    return has_leg(entry) && presence->external &&
+           entry.second.legs[hop].grant->external.ip != *presence->external;
+  };
+  if (!presence || std::ranges::any_of(path.leases, is_elsewhere)) renew_all(path, hop, env_.now());
+  if (router.take_restart()) renew_all(path, hop, path.pace.next(env_.now()));
+  co_return ok;
+}
+
 Task<> Mapper::check(Path& path) {
   path.check_at = env_.now() + config_.check_interval;
-  for (std::size_t i = 0; i < path.routers.size(); ++i) {
-    auto& router = *path.routers[i];
-    const auto method = router.method();
-    bool is_renewal_due = method == Method::upnp;  // It tells of no restart.
-    if (method && !is_renewal_due) {
-      const auto checked = co_await router.check();
-      if (!checked && checked.error() == Errc::cancelled) co_return checked.error();
-      is_renewal_due = !checked || router.take_restart();
-    }
-    if (!is_renewal_due) continue;
-    for (auto& [listener, lease] : path.leases)
-      if (i < lease.legs.size()) lease.legs[i].renew_at = env_.now();
-  }
+  for (std::size_t i = 0; i < path.routers.size(); ++i) PYRSIA_CO_TRY(co_await look_after(path, i));
   // Who said no, or nothing, may think otherwise in another network.
   for (auto& [listener, lease] : path.leases)
     if (lease.legs.empty() && path.routers.front()->is_over() && lease.try_at <= env_.now())
@@ -367,8 +383,12 @@ Task<> Mapper::renew(Path& path, const Listener& listener) {
         granted(leg, *grant);
         continue;
       }
-      // Another address or port outside: what is built on it has to be built anew.
-      if (grant) co_return co_await make(path, listener);
+      // Another address or port outside: what is built on it has to be built anew, and what else
+      // had that address has lost it too.
+      if (grant) {
+        if (grant->external.ip != leg.grant->external.ip) renew_all(path, i, env_.now());
+        co_return co_await make(path, listener);
+      }
       error = grant.error();
     } else {
       co_return co_await make(path, listener);

@@ -150,6 +150,7 @@ class Mapper {
         failed;  ///< Next hops that did not answer, for the report.
     std::map<Listener, Lease> leases;
     TimePoint check_at{};
+    RestartPace pace;
     bool is_suspect = false;  ///< A renewal failed: the router may speak another protocol now.
   };
 
@@ -164,6 +165,9 @@ class Mapper {
   Task<> sort_listeners(Path& path);
   Task<> serve(Path& path);
   Task<> check(Path& path);
+  Task<> look_after(Path& path, std::size_t hop);
+  /// Plans the renewal of what the router at `hop` has mapped.
+  void renew_all(Path& path, std::size_t hop, TimePoint at);
   Task<> make(Path& path, const Listener& listener);
   Task<> renew(Path& path, const Listener& listener);
   /// Asks the routers beyond the last one, whose outside is `external`.

@@ -248,6 +248,47 @@ TEST(Mapper, AForgedAnnouncementCostsOneQuestionASecondAndNothingElse) {
   EXPECT_EQ(home.count(MappingEvent::Kind::lost), 0U);
 }
 
+TEST(Mapper, AClockThatJumpsInEveryAnswerIsNotAskedWithoutPause) {
+  for (const auto method : {Method::pcp, Method::nat_pmp}) {
+    Home home;
+    home.use(method);
+    home.router.does.epoch_jump = 1000;
+    home.start();
+    home.world.run_for(5min);
+    EXPECT_EQ(home.status().state, State::granted) << name(method);
+    EXPECT_GE(home.metrics.router_restarts.value(), 2U) << name(method);
+    EXPECT_LE(home.router.requests, 60) << name(method);
+    const auto before = home.router.requests;
+    home.world.run_for(1h);
+    // That is three or four a minute: it is looked after all the same.
+    EXPECT_LE(home.router.requests - before, 240) << name(method);
+  }
+}
+
+TEST(Mapper, AnotherOutsideAddressWithoutARestartRenewsEveryMappingAtOnce) {
+  for (const auto method : kMethods) {
+    for (const bool is_announced : {true, false}) {
+      if (is_announced && method == Method::upnp) continue;
+      Home home;
+      home.use(method);
+      home.start();
+      home.mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}},
+                                  {Transport::udp, {IpAddress::v4_any(), kPort}}});
+      home.world.run_for(20s);
+      home.router.external = ip("73.9.9.9");
+      if (is_announced) EXPECT_TRUE(home.router.announce(ip("192.168.1.2")));
+      home.world.run_for(is_announced ? Duration(2s) : home.config.check_interval + 2s);
+      const auto report = home.mapper->report();
+      ASSERT_EQ(report.mappings.size(), 2U);
+      for (const auto& mapping : report.mappings)
+        EXPECT_EQ(mapping.external, (Endpoint{ip("73.9.9.9"), kPort}))
+            << name(method) << ": " << mapping.words;
+      EXPECT_EQ(home.count(MappingEvent::Kind::changed), 2U) << name(method);
+      EXPECT_EQ(home.metrics.router_restarts.value(), 0U) << name(method);
+    }
+  }
+}
+
 TEST(Mapper, AllIsTakenAwayAtTheEnd) {
   for (const auto method : kMethods) {
     Home home;

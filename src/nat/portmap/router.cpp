@@ -201,14 +201,14 @@ Task<> Router::unmap(const MapRequest& request, const Grant& granted, std::strin
   co_return co_await with_timeout(context_.env, config_.map_timeout, std::move(removal));
 }
 
-Task<> Router::check() {
+Task<Presence> Router::check() {
   if (!chosen_) co_return Errc::unavailable;
   auto& client = *clients_[*chosen_];
   std::string why;
   auto discovery = client.discover(why);
-  PYRSIA_CO_TRY(co_await with_timeout(context_.env, config_.budget, std::move(discovery)));
-  watch_epoch(client);
-  co_return ok;
+  auto presence = co_await with_timeout(context_.env, config_.budget, std::move(discovery));
+  if (presence) watch_epoch(client);
+  co_return presence;
 }
 
 void Router::watch_epoch(Client& client) {

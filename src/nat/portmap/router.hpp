@@ -74,7 +74,7 @@ class Router {
   Task<Grant> renew(const MapRequest& request, const Grant& before, std::string& detail);
   Task<> unmap(const MapRequest& request, const Grant& granted, std::string& detail);
   /// Asks the router how it is. Errors: as Client::discover(), `Errc::timed_out`.
-  Task<> check();
+  Task<Presence> check();
   /// True once after each restart of the router that was noticed.
   bool take_restart();
 
