@@ -447,10 +447,15 @@ void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   if (is_running) identifier.addresses_changed();
 }
 
-void Host::State::judge_mappings() {
+void Host::State::judge_mappings(bool are_new) {
   std::vector<IpAddress> seen_at;
   for (const auto& seen : observed.candidates(1)) seen_at.push_back(seen.external.ip);
-  mapped_ports.judge(reachability.report(env.now()).addresses, std::move(seen_at));
+  auto verdicts = reachability.report(env.now()).addresses;
+  // What failed before there was a mapping says nothing of it; who got in will get in.
+  if (are_new)
+    std::erase_if(verdicts,
+                  [](const AddressVerdict& one) { return one.status != Reachability::reachable; });
+  mapped_ports.judge(verdicts, std::move(seen_at));
 }
 
 void Host::State::remember_network(const PeerId& answered) {
@@ -578,6 +583,7 @@ void Host::State::port_mapping_changed(const host::MappingChanged& change) {
     port_mappings.push_back(change);
   addresses_changed();
   feed(host::Doubt{change.is_gained ? "a port mapping has come" : "a port mapping has gone"});
+  if (is_running && change.is_gained) judge_mappings(true);
 }
 
 void Host::State::feed_nat_mappings() {
@@ -615,7 +621,11 @@ void Host::State::feed(const host::ReachabilityInput& input) {
   const bool is_time = std::holds_alternative<host::TimePassed>(input);
   if (!is_time || change || !address_changes.empty()) record(input);
   plan_probe();
-  if (!address_changes.empty()) judge_mappings();
+  // A mapping that has come meanwhile may stand at an address whose verdict stays as it is.
+  const bool is_evidence = std::holds_alternative<host::DialBack>(input) ||
+                           std::holds_alternative<host::ServerAnswer>(input) ||
+                           std::holds_alternative<host::StrangerConnected>(input);
+  if (is_evidence || !address_changes.empty()) judge_mappings(false);
   for (const auto& one : address_changes) events.push(one);
   if (!address_changes.empty()) identifier.addresses_changed();
   if (!change) return;

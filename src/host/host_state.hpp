@@ -129,7 +129,7 @@ struct Host::State final : private swarm::Observer,
   Task<> watch_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
-  void judge_mappings();
+  void judge_mappings(bool are_new);
   /// Keeps what was learned of the network that we are in: `answered` is an AutoNAT server there.
   void remember_network(const PeerId& answered);
   Task<> keep_house();
