@@ -43,7 +43,7 @@ std::vector<Multiaddr> Host::advertised_addresses() const {
 }
 
 NatReport Host::nat() const {
-  return state_->reachability.report(state_->env.now());
+  return state_->nat();
 }
 
 PortMappingReport Host::port_mapping() const {

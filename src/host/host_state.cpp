@@ -442,7 +442,7 @@ void Host::State::on_outbound_probe(const OutboundProbe& probe) {
 void Host::State::on_probe_result(const autonat::ProbeResult& result) {
   feed(host::ServerAnswer{result, joiner.is_boot_peer(result.server)});
   if (result.status == autonat::Status::ok || result.status == autonat::Status::dial_error)
-    remember_network(result.server);
+    remember_network();
   // Which addresses are worth telling may change without the status.
   if (is_running) identifier.addresses_changed();
 }
@@ -458,18 +458,24 @@ void Host::State::judge_mappings(bool are_new) {
   mapped_ports.judge(verdicts, std::move(seen_at));
 }
 
-void Host::State::remember_network(const PeerId& answered) {
+void Host::State::remember_network() {
   if (mapped_ports.networks().empty()) return;
   auto& known = memory.at(mapped_ports.networks().front());
-  known.verdict = reachability.status() == Reachability::unknown ? "" : name(reachability.status());
+  if (reachability.status() != Reachability::unknown) known.verdict = name(reachability.status());
   const auto mapping = observed.port_mapping(false, false).mapping;
   if (mapping != host::PortMapping::unknown)
     known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
                                                                             : "endpoint_dependent";
-  const auto server = answered.to_string();
-  std::erase(known.servers, server);
-  known.servers.insert(known.servers.begin(), server);
-  if (known.servers.size() > host::kMaxServers) known.servers.pop_back();
+}
+
+NatReport Host::State::nat() const {
+  auto report = reachability.report(env.now());
+  const auto& networks = mapped_ports.networks();
+  if (report.status != Reachability::unknown || networks.empty()) return report;
+  const auto* known = memory.find(networks.front());
+  const auto words = known ? words_of(*known) : std::string();
+  if (!words.empty()) report.reason += (report.reason.empty() ? "" : "; ") + words;
+  return report;
 }
 
 void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
@@ -486,7 +492,7 @@ void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
   }
   feed_servers();
   feed(said);
-  if (result.verdict != Reachability::unknown) remember_network(result.server);
+  if (result.verdict != Reachability::unknown) remember_network();
 }
 
 /// The networks that AutoNAT v2 servers are in. At the start also those of boot peers that are only

@@ -45,6 +45,8 @@ struct Host::State final : private swarm::Observer,
 
   /// Where we might be reached: announced, observed and listened on, if usable in our scope.
   std::vector<host::CandidateAddress> candidates() const;
+  /// The verdict, and, until there is one, what was the case when we were here last.
+  NatReport nat() const;
   std::vector<Multiaddr> advertised_addresses() const;
   /// For whoever keeps port mappings. At most 16 are kept in mind.
   void port_mapping_changed(const host::MappingChanged& change);
@@ -130,8 +132,8 @@ struct Host::State final : private swarm::Observer,
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
   void judge_mappings(bool are_new);
-  /// Keeps what was learned of the network that we are in: `answered` is an AutoNAT server there.
-  void remember_network(const PeerId& answered);
+  /// Keeps what was learned of the network that we are in.
+  void remember_network();
   Task<> keep_house();
 };
 

@@ -209,5 +209,51 @@ TEST(MappedPorts, AMappingThatComesBackIsJudgedThoughTheVerdictOfItsAddressStays
   EXPECT_EQ(home.mapping().state, "confirmed") << home.mapping().reason;
 }
 
+struct Scratch {
+  Scratch() {
+    std::string name = (std::filesystem::temp_directory_path() / "pyrsia-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~Scratch() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+TEST(MappedPorts, TheNextStartInAKnownNetworkSaysWhatWasTheCaseAndIsKnownToTheRouter) {
+  const Scratch scratch;
+  Home home;
+  home.memory = scratch.path / "memory.json";
+  home.start_node();
+  home.world.run_for(90s);
+  ASSERT_EQ(home.node->nat().status, Reachability::reachable);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  const auto nonce = home.router.table.begin()->second.nonce;
+  home.stop_node();
+
+  home.boots.clear();  // Nobody whom it could ask.
+  home.start_node();
+  home.world.run_for(1s);
+  const auto nat = home.node->nat();
+  EXPECT_EQ(nat.status, Reachability::unknown);
+  EXPECT_NE(nat.reason.find("when last in this network: reachable"), std::string::npos)
+      << nat.reason;
+  ASSERT_EQ(home.router.table.size(), 1U);
+  EXPECT_EQ(home.router.table.begin()->second.nonce, nonce);
+}
+
+TEST(MappedPorts, WithoutAMemoryNothingIsKnownOfAnEarlierStart) {
+  Home home;
+  home.start_node();
+  home.world.run_for(90s);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  const auto nonce = home.router.table.begin()->second.nonce;
+  home.stop_node();
+  home.boots.clear();
+  home.start_node();
+  home.world.run_for(1s);
+  EXPECT_EQ(home.node->nat().reason.find("when last"), std::string::npos);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  EXPECT_NE(home.router.table.begin()->second.nonce, nonce);
+}
+
 }  // namespace
 }  // namespace pyrsia

@@ -32,18 +32,6 @@ bool read_number(const json::object& object, std::string_view key, std::int64_t&
   return true;
 }
 
-bool read_servers(const json::object& object, std::vector<std::string>& out) {
-  const auto* value = object.if_contains("servers");
-  if (value == nullptr) return true;
-  if (!value->is_array()) return false;
-  for (const auto& each : value->get_array()) {
-    if (out.size() == kMaxServers) break;
-    if (each.is_string() && each.get_string().size() <= kMaxMemoryText)
-      out.emplace_back(each.get_string());
-  }
-  return true;
-}
-
 std::optional<KnownNetwork> read_entry(const json::value& value) {
   const auto* entry = value.if_object();
   if (entry == nullptr) return std::nullopt;
@@ -54,9 +42,8 @@ std::optional<KnownNetwork> read_entry(const json::value& value) {
       read_text(*entry, "hardware_address", out.key.hardware_address) &&
       read_text(*entry, "prefix", out.key.prefix) && read_number(*entry, "seen_at", seen_at) &&
       read_text(*entry, "protocol", out.protocol) && read_text(*entry, "nonce", out.nonce) &&
-      read_number(*entry, "lifetime_s", out.lifetime_seconds) &&
       read_text(*entry, "verdict", out.verdict) &&
-      read_text(*entry, "port_mapping", out.port_mapping) && read_servers(*entry, out.servers);
+      read_text(*entry, "port_mapping", out.port_mapping);
   if (!is_good || out.key.gateway.empty() || out.key.prefix.empty()) return std::nullopt;
   out.seen_at = WallTime(std::chrono::seconds(seen_at));
   return out;
@@ -71,14 +58,8 @@ json::object to_json(const KnownNetwork& network) {
   out["seen_at"] = duration_cast<seconds>(network.seen_at.time_since_epoch()).count();
   if (!network.protocol.empty()) out["protocol"] = network.protocol;
   if (!network.nonce.empty()) out["nonce"] = network.nonce;
-  if (network.lifetime_seconds > 0) out["lifetime_s"] = network.lifetime_seconds;
   if (!network.verdict.empty()) out["verdict"] = network.verdict;
   if (!network.port_mapping.empty()) out["port_mapping"] = network.port_mapping;
-  if (!network.servers.empty()) {
-    json::array servers;
-    for (const auto& server : network.servers) servers.emplace_back(server);
-    out["servers"] = std::move(servers);
-  }
   return out;
 }
 
@@ -133,6 +114,16 @@ NetworkKey key_of(const Gateway& gateway, const InterfaceAddress& local) {
                                         : IpAddress::v4({bytes[0], bytes[1], bytes[2], bytes[3]});
   key.prefix = network.to_string() + "/" + std::to_string(local.prefix_bits);
   return key;
+}
+
+std::string words_of(const KnownNetwork& network) {
+  std::string text;
+  if (network.verdict == "reachable" || network.verdict == "unreachable") text = network.verdict;
+  const bool is_easy = network.port_mapping == "endpoint_independent";
+  if (is_easy || network.port_mapping == "endpoint_dependent")
+    text += std::string(text.empty() ? "" : ", ") +
+            (is_easy ? "seen by all peers at one port" : "seen by each peer at another port");
+  return text.empty() ? text : "when last in this network: " + text;
 }
 
 Task<> NetworkMemory::load() {

@@ -19,7 +19,6 @@ namespace pyrsia::host {
 /// Most bytes of the file; more is not one of ours.
 inline constexpr std::size_t kMaxMemoryBytes = std::size_t(64) << 10;
 inline constexpr std::size_t kMaxNetworks = 32;     ///< Then the one not seen for longest goes.
-inline constexpr std::size_t kMaxServers = 8;       ///< Remembered of one network.
 inline constexpr std::size_t kMaxMemoryText = 128;  ///< Bytes of any text in it.
 
 /// A network is its router and its prefix; the router's hardware address tells two networks with
@@ -34,14 +33,12 @@ struct NetworkKey {
 
 struct KnownNetwork {
   NetworkKey key;
-  WallTime seen_at{};                 ///< Whole seconds are kept.
-  std::string protocol;               ///< Of port mapping, that worked: "pcp". Empty: none did.
-  std::string nonce;                  ///< PCP's, in hex: our mappings there are known by it.
-  std::int64_t lifetime_seconds = 0;  ///< That the router granted.
-  std::string verdict;                ///< "reachable", "unreachable", or empty.
+  WallTime seen_at{};    ///< Whole seconds are kept.
+  std::string protocol;  ///< Of port mapping, that worked: "pcp". Empty: none did.
+  std::string nonce;     ///< PCP's, in hex: our mappings there are known by it.
+  std::string verdict;   ///< "reachable", "unreachable", or empty.
   std::string
       port_mapping;  ///< Of the NAT: "endpoint_independent", "endpoint_dependent", or empty.
-  std::vector<std::string> servers;  ///< Peers that answered here, the last one first.
 
   auto operator<=>(const KnownNetwork&) const = default;
 };
@@ -53,6 +50,10 @@ Result<std::vector<KnownNetwork>> read_networks(std::string_view text);
 
 /// The router's network and our place in it, as a key.
 NetworkKey key_of(const Gateway& gateway, const InterfaceAddress& local);
+
+/// What was the case when we were here last, for as long as nothing newer is known: "when last in
+/// this network: reachable, ..."; empty: nothing is known.
+std::string words_of(const KnownNetwork& network);
 
 struct NetworkMemoryMetrics {
   Counter reads;

@@ -23,10 +23,8 @@ KnownNetwork network(int number) {
   out.seen_at = WallTime(std::chrono::seconds(1'767'225'600 + number));
   out.protocol = "pcp";
   out.nonce = "000102030405060708090a0b";
-  out.lifetime_seconds = 7200;
   out.verdict = "reachable";
   out.port_mapping = "endpoint_independent";
-  out.servers = {"12D3KooWa", "12D3KooWb"};
   return out;
 }
 
@@ -48,13 +46,22 @@ TEST(NetworkMemory, EntriesThatAreNoGoodAreLeftOut) {
   const auto read = read_networks(
       R"({"schema":"pyrsia.networks/1","more":1,"networks":[7,{},{"gateway":"1.2.3.4"},)"
       R"({"gateway":5,"prefix":"x"},{"gateway":"10.0.0.1","prefix":"10.0.0.0/8","seen_at":-1},)"
-      R"({"gateway":"10.0.0.1","prefix":"10.0.0.0/8","servers":7},)"
+      R"({"gateway":"10.0.0.1","prefix":"10.0.0.0/8","verdict":7},)"
       R"({"gateway":"a\u0007","prefix":"x"},)"
       R"({"gateway":"10.0.0.1","prefix":"10.0.0.0/8","later":[1],"servers":["a",7]}]})");
   ASSERT_TRUE(read);
   ASSERT_EQ(read->size(), 1U);
   EXPECT_EQ(read->front().key.gateway, "10.0.0.1");
-  EXPECT_EQ(read->front().servers, std::vector<std::string>{"a"});
+}
+
+TEST(NetworkMemory, SaysInWordsWhatWasTheCaseAndBelievesNoOtherText) {
+  EXPECT_EQ(words_of(network(1)),
+            "when last in this network: reachable, seen by all peers at one port");
+  KnownNetwork bad;
+  bad.verdict = bad.port_mapping = "have a nice day";
+  EXPECT_EQ(words_of(bad), "");
+  bad.port_mapping = "endpoint_dependent";
+  EXPECT_EQ(words_of(bad), "when last in this network: seen by each peer at another port");
 }
 
 TEST(NetworkMemory, OtherFilesAreRefused) {
