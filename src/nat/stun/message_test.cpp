@@ -1,12 +1,15 @@
 #include "nat/stun/message.hpp"
 
 #include "base/hex.hpp"
+#include "crypto/hash.hpp"
 #include "nat/stun/attributes.hpp"
 #include "nat/stun/builder.hpp"
 #include "nat/stun/integrity.hpp"
 #include "nat/stun/numbers.hpp"
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 namespace pyrsia::stun {
 namespace {
@@ -117,6 +120,17 @@ TEST(StunVectors, AreWrittenAsTheyWereRead) {
   builder.add_integrity_sha256(
       long_term_key(PasswordAlgorithm::sha256, kMatrix, "example.org", "TheMatrIX"));
   EXPECT_EQ(to_hex(builder.finish().value()), kSha256);
+}
+
+TEST(StunVectors, TheSha1OfALongTermRequestIsWrittenAsItWasRead) {
+  const auto request = unhex(kLongTerm);
+  std::array<std::uint8_t, 256> out{};
+  Builder builder(out, Message::parse(request).value().header());
+  builder.add(AttributeType::username, kMatrix);
+  builder.add(AttributeType::nonce, "f//499k954d6OL34oL9FSTvy64sA");
+  builder.add(AttributeType::realm, "example.org");
+  builder.add_integrity(long_term_key(PasswordAlgorithm::md5, kMatrix, "example.org", "TheMatrIX"));
+  EXPECT_EQ(to_hex(builder.finish().value()), kLongTerm);
 }
 
 TEST(StunMessage, EveryClassAndMethodSurvivesTheHeader) {
@@ -266,21 +280,31 @@ TEST(StunAttributes, SmallOnes) {
   EXPECT_EQ(name(static_cast<AttributeType>(0x1234)), "0x1234");
 }
 
+/// MESSAGE-INTEGRITY-SHA256 in so many bytes, right by RFC 8489, 14.6: over the header, whose
+/// length counts the attribute.
+Bytes with_sha256_of(std::size_t size, BytesView key) {
+  std::array<std::uint8_t, 128> out{};
+  Builder builder(out, {});
+  builder.add(AttributeType::message_integrity_sha256, Bytes(size));
+  const auto bytes = builder.finish().value();
+  Bytes whole(bytes.begin(), bytes.end());
+  auto value = crypto::hmac_sha256(key, {BytesView(whole).first(kHeaderBytes)});
+  std::ranges::copy_n(value.begin(), static_cast<std::ptrdiff_t>(std::min(size, value.size())),
+                      whole.begin() + kHeaderBytes + 4);
+  return whole;
+}
+
 TEST(StunIntegrity, ACutSha256IsAcceptedDownTo16Bytes) {
   const auto key = as_bytes("key");
-  for (const std::size_t size : {12U, 16U, 20U, 30U, 32U, 36U}) {
-    std::array<std::uint8_t, 128> out{};
-    Builder builder(out, {});
-    builder.add(AttributeType::message_integrity_sha256, Bytes(size));
-    const auto bytes = builder.finish().value();
-    // The right value, however long the attribute is.
-    std::array<std::uint8_t, 4> start{bytes[0], bytes[1], bytes[2], bytes[3]};
-    EXPECT_EQ(read_u16(&start[2]), bytes.size() - kHeaderBytes);
-    auto whole = Bytes(bytes.begin(), bytes.end());
-    const auto message = Message::parse(whole).value();
-    const bool is_size_right = size == 16 || size == 20 || size == 32;
-    EXPECT_EQ(check_integrity(message, key).error(),
-              is_size_right ? Errc::bad_signature : Errc::malformed);
+  for (const std::size_t size : {16U, 20U, 24U, 28U, 32U}) {
+    auto whole = with_sha256_of(size, key);
+    EXPECT_TRUE(check_integrity(Message::parse(whole).value(), key)) << size;
+    whole[kHeaderBytes + 4 + size - 1] ^= 1;
+    EXPECT_EQ(check_integrity(Message::parse(whole).value(), key).error(), Errc::bad_signature);
+  }
+  for (const std::size_t size : {0U, 12U, 18U, 30U, 36U}) {
+    const auto whole = with_sha256_of(size, key);
+    EXPECT_EQ(check_integrity(Message::parse(whole).value(), key).error(), Errc::malformed) << size;
   }
   std::array<std::uint8_t, 64> out{};
   const Builder none(out, {});
