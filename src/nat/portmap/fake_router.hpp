@@ -10,8 +10,10 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <limits>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace pyrsia::portmap {
 
@@ -23,7 +25,10 @@ class FakeRouter {
     bool speaks_upnp = true;
     pcp::ResultCode pcp_result = pcp::ResultCode::success;
     nat_pmp::ResultCode nat_pmp_result = nat_pmp::ResultCode::success;
-    int upnp_error = 0;  ///< Of AddPortMapping.
+    int upnp_error = 0;                                 ///< Of AddPortMapping.
+    int upnp_errors = std::numeric_limits<int>::max();  ///< So often, then it is granted.
+    int pinhole_error = 0;                              ///< Of AddPinhole.
+    bool forgets_pinholes = false;                      ///< Knows none that is to be renewed.
     std::string upnp_status = "Connected";
     bool has_wrong_nonce = false;
     bool does_nothing = false;  ///< Says yes, opens nothing.
@@ -52,6 +57,8 @@ class FakeRouter {
   Behaviour does;
   std::map<Key, Entry> table;
   int requests = 0;
+  int pinholes = 0;                       ///< Opened.
+  std::vector<FakeRouter*> neighbours{};  ///< Hear a search too, as by multicast, and before us.
 
  private:
   Env& env_;
@@ -197,16 +204,22 @@ class FakeRouter {
     for (;;) {
       const auto datagram = co_await ssdp_->receive(buffer);
       if (!datagram && is_end(datagram.error())) co_return datagram.error();
-      if (!datagram || !does.speaks_upnp) continue;
-      const auto url = "http://" + http_->local().to_string() + "/root.xml";
-      for (int i = 0; i < does.replies; ++i) {
-        const auto text =
-            "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
-            "LOCATION: " +
-            url + (i > 0 ? "?" + std::to_string(i) : "") + "\r\n\r\n";
-        const auto sent = ssdp_->send(datagram->from, as_bytes(text));
-        if (!sent) break;
-      }
+      if (!datagram) continue;
+      for (auto* neighbour : neighbours) neighbour->answer_search(datagram->from);
+      answer_search(datagram->from);
+    }
+  }
+
+  void answer_search(const Endpoint& from) {
+    if (!does.speaks_upnp) return;
+    const auto url = "http://" + http_->local().to_string() + "/root.xml";
+    for (int i = 0; i < does.replies; ++i) {
+      const auto text =
+          "HTTP/1.1 200 OK\r\nST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
+          "LOCATION: " +
+          url + (i > 0 ? "?" + std::to_string(i) : "") + "\r\n\r\n";
+      const auto sent = ssdp_->send(from, as_bytes(text));
+      if (!sent) break;
     }
   }
 
@@ -284,6 +297,9 @@ class FakeRouter {
       return {"200 OK", "<a>" + value("NewExternalIPAddress", external.to_string()) + "</a>"};
     const bool is_for_asker = element(request, "InternalClient") == from.to_string();
     if (is("AddPinhole") && does.checks_pinhole_client && !is_for_asker) return fault(606);
+    if (is("AddPinhole") && does.pinhole_error != 0) return fault(does.pinhole_error);
+    if (is("UpdatePinhole") && does.forgets_pinholes) return fault(704);
+    if (is("AddPinhole")) ++pinholes;
     if (is("AddPinhole") || is("UpdatePinhole"))
       return {"200 OK", "<a>" + value("UniqueID", "7") + "</a>"};
     if (is("DeletePinhole")) return {"200 OK", "<a></a>"};
@@ -304,7 +320,7 @@ class FakeRouter {
     };
     Key key{transport, static_cast<std::uint16_t>(number("NewExternalPort"))};
     if (adds) {
-      if (does.upnp_error != 0) return fault(does.upnp_error);
+      if (does.upnp_error != 0 && does.upnp_errors-- > 0) return fault(does.upnp_error);
       const auto lease = static_cast<std::uint32_t>(number("NewLeaseDuration"));
       if (does.knows_only_permanent && lease != 0) return fault(725);
       const Endpoint internal{*IpAddress::parse(element(request, "NewInternalClient")),

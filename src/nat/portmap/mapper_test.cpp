@@ -1,9 +1,4 @@
-#include "nat/portmap/mapper.hpp"
-
-#include "nat/portmap/fake_router.hpp"
-#include "runtime/timeout.hpp"
-#include "sim/host.hpp"
-#include "sim/network.hpp"
+#include "nat/portmap/test_home.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,101 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using State = MappingStatus::State;
-
-const LogSink kNoLog;
-constexpr std::uint16_t kPort = 44000;
-
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-
-sim::NatConfig nat_config(const char* external) {
-  sim::NatConfig config;
-  config.external = {ip(external)};
-  return config;
-}
-
-FakeRouter::Forward forward_on(sim::SimNat& nat) {
-  return [&nat](const FakeRouter::Key& key, const std::optional<Endpoint>& internal) {
-    const auto protocol = key.first == Transport::tcp ? sim::Protocol::tcp : sim::Protocol::udp;
-    nat.table().remove_forward(protocol, key.second);
-    if (internal) nat.table().add_forward({protocol, key.second, *internal});
-  };
-}
-
-/// A node behind a home router, and a stranger outside; optionally a carrier's NAT between.
-struct Home : Observer {
-  explicit Home(const char* carrier_external = nullptr, const char* between = "100.64.0.2")
-      : carrier(carrier_external ? &net.add_nat(nat_config(carrier_external)) : nullptr),
-        nat(net.add_nat(nat_config(carrier ? between : "73.1.2.3"), carrier)),
-        node(net.add_host({.name = "node", .addresses = {"192.168.1.2"}, .behind = &nat})),
-        box(net.add_host({.name = "router", .addresses = {"192.168.1.1"}, .behind = &nat})),
-        stranger(net.add_host({.name = "stranger", .addresses = {"5.6.7.8"}})),
-        router(box, ip("192.168.1.1"), ip(carrier ? between : "73.1.2.3"), forward_on(nat)) {
-    node.set_gateways({"192.168.1.1"});
-    EXPECT_TRUE(router.start());
-    world.set_run_limit(1h);
-  }
-  ~Home() override {
-    if (mapper) stop();
-    world.run(router.stop());
-  }
-
-  void start(Memory memory = {}) {
-    mapper = std::make_unique<Mapper>(node, config, classifier, *this, std::move(memory), metrics,
-                                      Logger("portmap", kNoLog));
-    mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}}});
-    mapper->start();
-  }
-  Duration stop() {
-    const auto started = world.now();
-    const auto [stopped] = world.run(mapper->stop());
-    EXPECT_TRUE(stopped);
-    mapper.reset();
-    return world.now() - started;
-  }
-  /// For one protocol only.
-  void use(Method method) {
-    router.does.speaks_pcp = method == Method::pcp;
-    router.does.speaks_nat_pmp = method == Method::nat_pmp;
-    router.does.speaks_upnp = method == Method::upnp;
-  }
-  MappingStatus status() const {
-    const auto report = mapper->report();
-    return report.mappings.empty() ? MappingStatus() : report.mappings.front();
-  }
-  bool stranger_gets_in(const char* outside) {
-    const auto listener = node.tcp_listen({IpAddress::v4_any(), kPort}, {});
-    auto connecting = stranger.tcp_connect({ip(outside), kPort}, {});
-    const auto [connected] = world.run(with_timeout(stranger, 3s, std::move(connecting)));
-    return connected.has_value();
-  }
-  std::string attempt(Method method) const {
-    for (const auto& each : mapper->report().attempts)
-      if (each.method == method) return each.words;
-    return "not tried";
-  }
-
-  void on_mapping(const MappingEvent& event) override { events.push_back(event); }
-  std::size_t count(MappingEvent::Kind kind) const {
-    return static_cast<std::size_t>(
-        std::ranges::count(events, kind, [](const MappingEvent& event) { return event.kind; }));
-  }
-
-  sim::World world;
-  sim::Network net{world};
-  sim::SimNat* carrier;
-  sim::SimNat& nat;
-  sim::SimHost& node;
-  sim::SimHost& box;
-  sim::SimHost& stranger;
-  FakeRouter router;
-  AddressClassifier classifier;
-  MapperConfig config;
-  Metrics metrics;
-  std::vector<MappingEvent> events;
-  std::unique_ptr<Mapper> mapper;
-};
 
 TEST(Mapper, EachProtocolAloneLetsAStrangerIn) {
   for (const auto method : kMethods) {
@@ -539,70 +439,6 @@ TEST(Mapper, ACarriersNatWithoutAnAnswerMakesTheMappingUseless) {
   EXPECT_TRUE(home.events.empty());
 }
 
-TEST(Mapper, UpnpSaysYesButDoesNotListIt) {
-  Home home;
-  home.use(Method::upnp);
-  home.router.does.forgets_upnp = true;
-  home.start();
-  home.world.run_for(4s);
-  EXPECT_EQ(home.status().state, State::none);
-  EXPECT_NE(home.attempt(Method::upnp).find("says yes, but then does not have the mapping"),
-            std::string::npos);
-}
-
-TEST(Mapper, UpnpWithoutLeasesGetsAMappingWithoutAnEnd) {
-  Home home;
-  home.use(Method::upnp);
-  home.router.does.knows_only_permanent = true;
-  home.start();
-  home.world.run_for(3s);
-  EXPECT_EQ(home.status().state, State::granted);
-  EXPECT_EQ(home.router.table.begin()->second.lifetime_seconds, 0U);
-  home.stop();
-  EXPECT_TRUE(home.router.table.empty());
-}
-
-TEST(Mapper, UpnpTriesAnotherPortWhereOneIsTaken) {
-  Home home;
-  home.use(Method::upnp);
-  home.router.table[{Transport::tcp, kPort}] = {{ip("192.168.1.77"), kPort}, {}, 0};
-  home.start();
-  home.world.run_for(3s);
-  ASSERT_EQ(home.status().state, State::granted) << home.status().words;
-  EXPECT_NE(home.status().external->port, kPort);
-}
-
-TEST(Mapper, UpnpThatIsNotConnectedIsNotUsed) {
-  Home home;
-  home.use(Method::upnp);
-  home.router.does.upnp_status = "Disconnected";
-  home.start();
-  home.world.run_for(3s);
-  EXPECT_EQ(home.status().state, State::none);
-  EXPECT_NE(home.attempt(Method::upnp).find("not connected"), std::string::npos)
-      << home.attempt(Method::upnp);
-}
-
-TEST(Mapper, HostileXmlCostsTheBudgetAndNoMore) {
-  for (const auto& xml :
-       {std::string("<"), std::string(200 * 1024, 'x'),
-        std::string("<root><serviceType>") + std::string(50000, 'a'), std::string("\0\0\0", 3)}) {
-    Home home;
-    home.use(Method::upnp);
-    home.router.does.description = xml;
-    home.router.does.replies = 20;
-    home.start();
-    home.world.run_for(home.config.router.budget + 100ms);
-    EXPECT_EQ(home.status().state, State::none) << xml.size();
-  }
-  Home home;
-  home.use(Method::upnp);
-  home.router.does.upnp_answer = std::string(100 * 1024, 'y');
-  home.start();
-  home.world.run_for(home.config.router.budget + 100ms);
-  EXPECT_EQ(home.status().state, State::none);
-}
-
 TEST(Mapper, ManyListenersAreBounded) {
   Home home;
   home.start();
@@ -629,30 +465,6 @@ TEST(Mapper, AGlobalIpv6AddressGetsAPinhole) {
   EXPECT_EQ(home.status().method, Method::pcp);
   home.stop();
   EXPECT_TRUE(router.table.empty());
-  home.world.run(router.stop());
-}
-
-TEST(Mapper, APinholeIsAskedForOverIpv6WhereOnlyUpnpIsSpoken) {
-  Home home;
-  home.node.set_addresses({"2a00::2"});
-  home.node.set_gateways({"2a00::1"});
-  home.box.set_addresses({"2a00::1"});
-  FakeRouter router(home.box, ip("2a00::1"), ip("2a00::1"), forward_on(home.nat));
-  router.does.speaks_pcp = router.does.speaks_nat_pmp = false;
-  router.does.checks_pinhole_client = true;
-  ASSERT_TRUE(router.start());
-  home.start();
-  home.mapper->set_listeners({{Transport::tcp, {ip("2a00::2"), kPort}}});
-  home.world.run_for(4s);
-  EXPECT_EQ(home.status().external, (Endpoint{ip("2a00::2"), kPort})) << home.status().words;
-  EXPECT_EQ(home.status().method, Method::upnp);
-  EXPECT_EQ(home.count(MappingEvent::Kind::gained), 1U);
-  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, true);
-  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, true);
-  EXPECT_EQ(home.count(MappingEvent::Kind::confirmed), 1U);
-  home.mapper->judge(Transport::tcp, {ip("2a00::2"), kPort}, false);
-  EXPECT_EQ(home.count(MappingEvent::Kind::broken), 1U);
-  home.stop();
   home.world.run(router.stop());
 }
 
