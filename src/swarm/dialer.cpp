@@ -17,6 +17,8 @@ DialRules rules_of(const DialRequest& request) {
   return rules;
 }
 
+constexpr Duration kLongestJitter = std::chrono::milliseconds(200);
+
 }  // namespace
 
 /// One effort to reach one peer, for all who wait for it.
@@ -306,9 +308,16 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
   std::string detail;
   options.detail = &detail;
   Outcome outcome(shared_.env, detectors_for(job, address));
-  auto dialing = transport_for(address)->dial(address, job.request.peer, options);
-  auto connection =
-      co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(dialing));
+  auto connection = co_await dial_once(job, address, options);
+  // What somebody can say more of is a certificate, say, and stays as it is.
+  const bool may_try_again = !options.use_new_port && detail.empty();
+  if (!connection && may_try_again && may_have_crossed(address, connection.error())) {
+    const auto pause = Duration(shared_.env.random_below(std::uint64_t(kLongestJitter.count())));
+    PYRSIA_CO_TRY(co_await shared_.env.sleep_for(pause));
+    shared_.metrics.dials.add();
+    options.use_new_port = true;
+    connection = co_await dial_once(job, address, options);
+  }
   outcome.error = connection ? Error() : connection.error();
   if (!connection) {
     dial_ended(job, address, connection.error(), detail);
@@ -316,6 +325,23 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
     dial_ended(job, address, connections_.adopt(*std::move(connection), Direction::outbound), "");
   }
   co_return ok;
+}
+
+/// Where both sides dial from the ports that they listen on, the SYNs may meet in one connection of
+/// two initiators: each takes the other's words for nonsense.
+bool Dialer::may_have_crossed(const Multiaddr& address, const Error& error) const {
+  const bool is_nonsense =
+      error == Errc::malformed || error == Errc::protocol_violation || error == Errc::bad_signature;
+  return is_nonsense && address.has(Protocol::tcp) &&
+         std::ranges::any_of(listeners_.addresses(), [&](const Multiaddr& own) {
+           return own.has(Protocol::tcp) && own.ip() && own.ip()->is_v6() == address.ip()->is_v6();
+         });
+}
+
+Task<transport::Connection> Dialer::dial_once(Job& job, const Multiaddr& address,
+                                              const transport::DialOptions& options) {
+  auto dialing = transport_for(address)->dial(address, job.request.peer, options);
+  co_return co_await with_timeout(shared_.env, shared_.config.dial_timeout, std::move(dialing));
 }
 
 Task<> Dialer::repeat(Job& job, Multiaddr address) {

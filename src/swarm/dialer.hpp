@@ -53,6 +53,9 @@ class Dialer {
   void start_due(Job& job);
   Task<> resolve_name(Job& job, Multiaddr address);
   Task<> dial(Job& job, Multiaddr address);
+  bool may_have_crossed(const Multiaddr& address, const Error& error) const;
+  Task<transport::Connection> dial_once(Job& job, const Multiaddr& address,
+                                        const transport::DialOptions& options);
   Task<> repeat(Job& job, Multiaddr address);
   Task<> give_up(Job& job, Multiaddr address);
   void dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInfo> result,

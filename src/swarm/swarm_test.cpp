@@ -166,13 +166,39 @@ TEST_F(SwarmTest, SimultaneousDialsOnTheSamePortsDoNotHurt) {
   begin();
   a->listen("/ip4/1.2.3.4/tcp/4001");
   b->knows(*a, {"/ip4/1.2.3.4/tcp/4001"});
-  // The SYNs cross: one TCP connection on which both are initiators. Both see garbage, or one of
-  // them does; whoever asks again gets through.
+  // The SYNs cross: one TCP connection on which both are initiators and see garbage. Each tries
+  // again from another port.
   auto [from_a, from_b] = world.run(connect(*a, b->peer()), connect(*b, a->peer()));
-  DialRequest again{.peer = b->peer(), .addresses = {*Multiaddr::parse(kAddressOfB)}};
-  auto [second] = world.run(a->swarm.connect(again));
-  EXPECT_TRUE(second) << second.error();
-  EXPECT_LE(world.now(), TimePoint(16s));
+  EXPECT_TRUE(from_a) << from_a.error();
+  EXPECT_TRUE(from_b) << from_b.error();
+  EXPECT_EQ(a->swarm.metrics().dials.value(), 2U);
+  EXPECT_LE(world.now(), TimePoint(1s));
+  auto [at_a, at_b] = world.run(ask(*a, b->peer(), "x"), ask(*b, a->peer(), "y"));
+  EXPECT_TRUE(at_a && at_b);
+}
+
+TEST_F(SwarmTest, NewStreamsTakeTheOldestConnectionThatIsOpen) {
+  begin();
+  std::vector<Multiaddr> came_from;
+  b->swarm.handle("/which/1", ProtocolLimits(), [&](IncomingStream incoming) {
+    came_from.push_back(incoming.connection.remote);
+    return echo(std::move(incoming));
+  });
+  const auto ask_which = [&] {
+    auto [stream] = world.run(a->swarm.open_stream(b->peer(), "/which/1"));
+    ASSERT_TRUE(stream) << stream.error();
+    auto [closed] = world.run((*stream)->close_write());
+    EXPECT_TRUE(closed) << closed.error();
+    world.run_for(1s);
+  };
+  auto [first] = world.run(connect(*a, b->peer()));
+  const DialRequest fresh{.peer = b->peer(), .addresses = {}, .is_new_connection = true};
+  auto [second] = world.run(a->swarm.connect(fresh));
+  ASSERT_TRUE(first && second);
+  ask_which();
+  a->swarm.close_connection(first->id);
+  ask_which();
+  EXPECT_EQ(came_from, (std::vector{first->local, second->local}));
 }
 
 TEST_F(SwarmTest, ANewConnectionIsAddedOnlyOnDemand) {
