@@ -135,13 +135,18 @@ Task<> Node::start() {
     terminal_.status("listening; connecting to nobody of our own accord", false);
   } else if (host.bootstrap_urls.empty() && host.peers.empty() && host.probe_servers.empty() &&
              !host.bootstrap_cache) {
-    terminal_.note(
-        "no boot server is known: give the URL of one with -B URL, "
-        "PYRSIA_BOOTSTRAP_URL or bootstrap_url in the --config file");
+    say_what_to_set();
     terminal_.status("listening only: no boot server is known", false);
   }
   if (options_.is_once) tasks_.spawn(end_without_verdict());
   co_return ok;
+}
+
+void Node::say_what_to_set() {
+  if (std::exchange(has_said_what_to_set_, true)) return;
+  terminal_.note(
+      "no boot server is known: give the URL of one with -B URL, "
+      "PYRSIA_BOOTSTRAP_URL or bootstrap_url in the --config file");
 }
 
 bool Node::start_http() {
@@ -236,6 +241,11 @@ void Node::take(const HostEvent& event) {
   feed_.send(event_name(event), line);
   if (options_.is_json) terminal_.data(line);
   was_peer_connected_ = was_peer_connected_ || std::holds_alternative<PeerConnected>(event);
+  // With a cache alone: it has expired, or none of its servers is there.
+  const auto* progress = std::get_if<BootstrapProgress>(&event);
+  if (progress && progress->stage == BootstrapProgress::Stage::waiting &&
+      options_.host.bootstrap_urls.empty())
+    say_what_to_set();
   show(event);
   const auto* change = std::get_if<StatusChanged>(&event);
   const bool is_verdict = change != nullptr && change->new_status != Reachability::unknown;

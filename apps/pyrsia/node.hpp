@@ -52,6 +52,7 @@ class Node final : public bootstrap::LocalNode {
   Task<> end_without_verdict();
   void take(const HostEvent& event);
   void show(const HostEvent& event);
+  void say_what_to_set();
   void show_verdict();
   void show_steady_state();
   void end(ExitCode code);
@@ -76,6 +77,7 @@ class Node final : public bootstrap::LocalNode {
   ExitCode exit_code_ = ExitCode::success;
   bool is_stopping_ = false;
   bool was_peer_connected_ = false;
+  bool has_said_what_to_set_ = false;
   std::string http_url_;
   LogSink log_;
   bootstrap::DirectoryMetrics directory_metrics_;

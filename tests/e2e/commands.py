@@ -179,6 +179,25 @@ def test_without_boot_server_it_says_what_to_set(program):
         expect(node.get("/healthz").status == 200, "alive")
 
 
+def test_a_cache_is_enough_while_it_is_good(program):
+    with directory() as cwd, Daemon(program, "boot", "--key", "boot.ser", cwd=cwd) as boot:
+        boot.wait_listening()
+        with Daemon(program, "node", "-B", boot.http + "/status", "--cache", "cache.json", cwd=cwd) as node:
+            node.wait_event("bootstrap", lambda e: e["stage"] == "connected")
+            wait_for("the cache", lambda: boot.peer_id in (cwd / "cache.json").read_text())
+        with Daemon(program, "node", "--cache", "cache.json", cwd=cwd) as node:
+            node.wait_event("bootstrap", lambda e: e["stage"] == "connected")
+            expect(not any("no boot server is known" in e for e in node.errors), node.errors)
+        old = json.loads((cwd / "cache.json").read_text())
+        for name, text in (("expired.json", re.sub(r'("fetched_at":) *\d+', r"\1 1000000000", json.dumps(old))),
+                           ("damaged.json", "{"), ("empty.json", "")):
+            (cwd / name).write_text(text)
+            with Daemon(program, "node", "--cache", name, cwd=cwd) as node:
+                wait_for(f"the hint, {name}", lambda: any("no boot server is known" in e and "-B" in e
+                                                          for e in node.errors))
+                expect(node.get("/healthz").status == 200, "alive")
+
+
 def test_status_command(program):
     with directory() as cwd:
         port = free_port()
