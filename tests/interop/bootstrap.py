@@ -1,7 +1,8 @@
 """A 0.50 node that starts as the original does: `/status`, first address, probe, verdict.
 
 The boot server is our program `pyrsia boot`; or, to try the harness without it, a node of another
-kind with a `/status` written here.
+kind with a `/status` written here. And `pyrsia node` as it is shipped, with boot servers of the
+other kinds.
 """
 
 import http.server
@@ -9,6 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import netns
@@ -30,6 +32,14 @@ def rows(run, namespaces, boot_program, among):
         else:
             run.one(row, column, (boot, "rust-050"), True, lambda reachable=reachable:
                     _against_node(run, namespaces, boot, reachable))
+
+
+def our_rows(run, namespaces, program, only):
+    """`program` is our `pyrsia`; rows whose name contains `only`."""
+    for row, reachable in (("node reachable", True), ("node not", False)):
+        for kind in [name for name in ("go", "rust", "js", "rust-050") if name in run.programs and only in row]:
+            run.one(row, f"pyrsia→{kind}", (kind,), True, lambda kind=kind, reachable=reachable:
+                    _ours_joins(run, namespaces, program, kind, reachable))
 
 
 def _url():
@@ -98,6 +108,57 @@ def _joins(node, reachable, server=None):
     if server is not None:
         server.event("connected", timeout=20, peer=node.id, direction="inbound")
     node.event("status_changed", timeout=45, new="public" if reachable else "private")
+
+
+class _OurNode(Peer):
+    """`pyrsia node`, which prints events but takes no commands."""
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self._errors = tempfile.TemporaryFile(mode="w+")
+        self._process = subprocess.Popen(self._command, cwd=self._folder.name, stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.PIPE, stderr=self._errors, text=True, bufsize=1)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.id = self.event("started", timeout=30)["peer_id"]
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        self._reader.join(5)
+        self._process.stdout.close()
+        self._errors.close()
+        self._folder.cleanup()
+
+
+def _ours_joins(run, namespaces, program, kind, reachable):
+    """It learns its verdict, and once the boot server has asked it for a probe it is fully connected."""
+    address = f"/ip4/{netns.ADDRESSES['a'][0]}/tcp/{NODE_PORT}"
+    where = ["-L", address] if reachable else ["-L", "/ip4/127.0.0.1/tcp/0", "--announce", address]
+    flags = ["node", "--json", "-p", "0", "-B", _url(), "--port-mapping", "off", *where]
+    serving = ["--key-seed", "2", "--autonat-server", "--listen", _boot_address()]
+    with run.peer(kind, serving, namespaces.prefix_of("b")) as server, _Status(server, namespaces), \
+         _OurNode("pyrsia", [program], flags, namespaces.prefix_of("a")) as node:
+        node.event("bootstrap", stage="connected")
+        server.event("connected", peer=node.id, direction="inbound")
+        wanted = "reachable" if reachable else "unreachable"
+        changed = node.event("status_changed", timeout=45, old_status="unknown")
+        if changed["new_status"] != wanted:
+            raise Failure(f"with {kind} we are {changed['new_status']}: {changed['reason']}")
+        said = server.call("autonat", peer=node.id)
+        if said["status"] != "public":
+            raise Failure(f"{kind} asked pyrsia: {said}")
+        node.event("inbound_probe", stage="request", peer=server.id)
+        node.event("connected", peer=server.id)
 
 
 class _Status:

@@ -203,10 +203,12 @@ def main():
                         run.pair(other, one, namespaces, wanted, options.column)
             if not options.among:
                 break
+        boot = pathlib.Path(options.boot).resolve()
+        program = str(boot) if boot.is_file() and not options.among else None
         if "rust-050" in peers and not options.column and wanted("bootstrap", "bootstrap", "rust-050"):
-            boot = pathlib.Path(options.boot).resolve()
-            program = str(boot) if boot.is_file() and not options.among else None
             bootstrap.rows(run, namespaces, program, options.among)
+        if program and not options.column:
+            bootstrap.our_rows(run, namespaces, program, options.only)
     run.table()
     for reason in failed:
         print(f"FAIL required: {reason}")
