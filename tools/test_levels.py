@@ -18,6 +18,8 @@ LEVELS = {  # name: (what it shows, command, seconds it may take); its builds in
     "check": ("format, layers, coroutine rules", ["tools/check"], 300),
     "dev": ("unit and simulation, clang 19, ASan and UBSan", ["tools/ctest_preset", "dev"], 2400),
     "gcc": ("the same, gcc 12", ["tools/ctest_preset", "gcc"], 2400),
+    "tsan": ("what works with threads, clang 19 and TSan", ["tools/ctest_preset", "tsan", "runtime", "bootstrap", "host"],
+             1800),
     "soak": ("200 towns of 50 simulated nodes, ASan", ["python3", "tools/run_soak.py"], 3000),
     "fuzz": ("each codec, 30 s", ["python3", "tools/run_fuzzers.py"], 2400),
     "release": ("release build, install, a program that uses it", ["tests/consumer/run"], 1800),
