@@ -67,7 +67,9 @@ def test_bad_key_files_end_with_78_and_stay(program):
         good = file.read_bytes()
         damaged = good[:63] + bytes([good[63] ^ 1])
         for content, mode, parts in ((b"short", 0o600, ["5 bytes", "64"]), (b"", 0o600, ["0 bytes"]),
-                                     (damaged, 0o600, ["damaged"]), (good, 0o644, ["chmod 600"])):
+                                     (damaged, 0o600, ["damaged"]),
+                                     *((good, mode, [f"mode {mode:04o}", "chmod 600 k.ser"])
+                                       for mode in (0o644, 0o604, 0o640, 0o620, 0o602))):
             file.write_bytes(content)
             file.chmod(mode)
             for command in (["id"], ["node", "-p", "0"]):
