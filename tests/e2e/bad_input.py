@@ -132,6 +132,19 @@ class Pages(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif name == "hang":
             time.sleep(30)
+        elif name == "drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(300):
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+        elif name == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"peer_addrs":')
         elif name == "huge":
             self.send_response(200)
             self.send_header("Content-Length", str(100_000_000))
@@ -179,6 +192,8 @@ EXPECTED = {
     "own_id": "every entry of peer_addrs has our own peer id",
     "loop": "redirect",
     "hang": "no complete answer within",
+    "drip": "no complete answer within",
+    "cut": "closed",
     "huge": "over the limit of 65536 bytes",
 }
 
