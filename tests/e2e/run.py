@@ -18,13 +18,14 @@ import cluster
 import commands
 import mapping
 import measuring
+import status
 import stopping
 import stun_tls
 import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, stopping, stun_tls, websockets)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]
