@@ -18,6 +18,7 @@ import cluster
 import commands
 import mapping
 import measuring
+import settings
 import status
 import stopping
 import stun_tls
@@ -25,7 +26,8 @@ import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, status, stopping, stun_tls, websockets)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, settings,
+                   status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]
