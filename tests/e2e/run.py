@@ -18,6 +18,7 @@ import cluster
 import commands
 import mapping
 import measuring
+import namespaces
 import settings
 import status
 import stopping
@@ -26,7 +27,7 @@ import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, settings,
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, namespaces, settings,
                    status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
