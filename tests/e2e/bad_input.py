@@ -241,6 +241,27 @@ def test_full_disk_costs_the_files_only(program):
             expect(node.get("/healthz").status == 200, "alive")
 
 
+def test_full_disk_leaves_the_key_and_the_cache_as_they_were(program):
+    with directory() as cwd, Daemon(program, "boot", "--key", "boot.ser", cwd=cwd) as boot:
+        boot.wait_listening()
+        flags = ["--key", "disk/k.ser", "--network-memory", "off", "-B", boot.http + "/status"]
+        with Daemon(program, "node", *flags, cwd=cwd) as node:
+            wait_for("the cache", lambda: (cwd / "disk/bootstrap_cache.json").exists())
+        before = {file.name: file.read_bytes() for file in (cwd / "disk").iterdir()}
+        expect(set(before) == {"k.ser", "bootstrap_cache.json"}, before)
+        script = ('mkdir full && mount -t tmpfs -o size=64k tmpfs full && cp -p disk/* full && '
+                  'mount --move full disk && { dd if=/dev/zero of=disk/filler 2>/dev/null; exec "$0" "$@"; }')
+        rights = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
+        with Daemon(program, "node", *flags, cwd=cwd, prefix=["unshare", *rights, "sh", "-c", script]) as again:
+            wait_for("the line", lambda: any("cannot write the bootstrap cache" in e for e in again.errors))
+            seen = pathlib.Path(f"/proc/{again.process.pid}/root{cwd}/disk")
+            after = {file.name: file.read_bytes() for file in seen.iterdir()}
+            after.pop("filler")
+            expect(after == before, (before, after))
+            expect(again.peer_id == node.peer_id, "another key")
+            expect(again.get("/healthz").status == 200, "alive")
+
+
 def test_output_that_cannot_be_written_is_no_success(program):
     with directory() as cwd:
         run(program, "id", cwd=cwd)
