@@ -69,9 +69,9 @@ Identity load_or_make_identity(const std::filesystem::path& file) {
     if (!S_ISREG(info.st_mode)) {
       return refuse(fmt::format("key file {} is not a file", file.string()));
     }
-    if ((info.st_mode & S_IROTH) != 0) {
+    if (KeyPair::is_readable_by_others(file)) {
       return refuse(
-          fmt::format("key file {0} can be read by everybody (mode {1:04o}): chmod 600 {0}",
+          fmt::format("key file {0} can be read or changed by others (mode {1:04o}): chmod 600 {0}",
                       file.string(), info.st_mode & 07777));
     }
   }

@@ -20,8 +20,8 @@ struct Identity {
 };
 
 /// Reads the key file, or makes it if there is none. A file that cannot be read, that is no key or
-/// that everybody can read is refused and left as it is. If the disk is full, the key lives as
-/// long as the program.
+/// that others than its owner can read or change is refused and left as it is. If the disk is full,
+/// the key lives as long as the program.
 Identity load_or_make_identity(const std::filesystem::path& file);
 
 /// Makes the key file; refuses to if there is a file.

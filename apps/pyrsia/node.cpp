@@ -101,7 +101,9 @@ Node::Node(Env& env, const Options& options, Host& host, const KeyPair& key,
 
 Task<> Node::run() {
   // A failed start says why and sets the exit code; either way all is stopped in order.
-  if (co_await start()) (void)co_await stop_asked_.wait();
+  const auto started = co_await start();
+  if (!started && !is_stopping_) ask_to_stop();
+  (void)co_await stop_asked_.wait();
   co_return co_await stop();
 }
 
@@ -198,6 +200,7 @@ void Node::fail(ExitCode code, const std::string& text) {
 void Node::ask_to_stop() {
   if (is_stopping_) std::_Exit(static_cast<int>(exit_code_));
   is_stopping_ = true;
+  watchdog_.spawn(end_if_stop_hangs());  // From now on: a start under way may hang as well.
   stop_asked_.notify();
 }
 
@@ -209,7 +212,6 @@ void Node::end(ExitCode code) {
 
 Task<> Node::stop() {
   terminal_.status("stopping", true);
-  watchdog_.spawn(end_if_stop_hangs());
   tasks_.cancel();
   (void)co_await server_.stop();
   (void)co_await probe_.stop();
@@ -224,6 +226,9 @@ Task<> Node::stop() {
 
 Task<> Node::end_if_stop_hangs() {
   PYRSIA_CO_TRY(co_await env_.sleep_for(kStopLimit));
+  const auto limit = std::chrono::duration<double>(kStopLimit).count();
+  fail(exit_code_ == ExitCode::success ? ExitCode::internal_error : exit_code_,
+       fmt::format("not stopped within {} s: ended as it was", limit));
   std::_Exit(static_cast<int>(exit_code_));
 }
 

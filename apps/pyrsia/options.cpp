@@ -251,12 +251,14 @@ void read_map_action(const Settings& settings, Reader& reader, Options& options)
 void apply_precedence(const Settings& settings, Options& options) {
   auto& host = options.host;
   std::string_view winner;
-  const auto drop = [&](std::string_view key, auto& values) {
+  const auto note = [&](std::string_view key) {
     const auto* given = settings.find(key);
-    if (!values.empty() && given != nullptr && given->fault == ExitCode::usage) {
-      options.notes.push_back(
-          fmt::format("{} is not used, because {} is given", given->origin, winner));
-    }
+    if (given == nullptr || given->fault != ExitCode::usage) return;
+    options.notes.push_back(
+        fmt::format("{} is not used, because {} is given", given->origin, winner));
+  };
+  const auto drop = [&](std::string_view key, auto& values) {
+    if (!values.empty()) note(key);
     values.clear();
   };
   host.is_listen_only = settings.is_on("listen_only");
@@ -264,6 +266,7 @@ void apply_precedence(const Settings& settings, Options& options) {
     winner = host.probe_servers.empty() ? "--peer" : "--probe";
     if (!host.probe_servers.empty()) drop("peer", host.peers);
     drop("bootstrap_url", host.bootstrap_urls);
+    if (host.is_listen_only) note("listen_only");
     host.is_listen_only = false;
     host.bootstrap_cache.reset();
   } else if (host.is_listen_only) {
@@ -281,12 +284,14 @@ void apply_precedence(const Settings& settings, Options& options) {
 }
 
 void note_unused(const Settings& settings, Options& options) {
+  auto origins = settings.unused_variables;
   for (const auto* key : {"init_blockchain", "max_provided_keys", "mapping_service_endpoint",
                           "pipeline_service_endpoint"}) {
-    if (const auto* given = settings.find(key)) {
-      options.notes.push_back(fmt::format(
-          "{} does nothing here: this node serves no artifacts and no blockchain", given->origin));
-    }
+    if (const auto* given = settings.find(key)) origins.push_back(given->origin);
+  }
+  for (const auto& origin : origins) {
+    options.notes.push_back(fmt::format(
+        "{} does nothing here: this node serves no artifacts and no blockchain", origin));
   }
 }
 

@@ -29,6 +29,8 @@ struct Setting {
 
 constexpr std::string_view kUnused = "Accepted for the original's sake; does nothing here";
 
+constexpr std::array kUnusedVariables{"PYRSIA_ARTIFACT_PATH", "PYRSIA_BLOCKCHAIN_PATH", "DEV_MODE"};
+
 constexpr std::array kSettings{
     Setting{"host", "-H,--host", Kind::text, "nbspra", "IP",
             "Where the HTTP API listens [127.0.0.1]"},
@@ -403,6 +405,10 @@ std::optional<Complaint> take_variables(const char* (*variable)(const char*), Se
       given.values = {*value};
     }
     settings.given[std::string(setting.key)] = std::move(given);
+  }
+  for (const char* const name : kUnusedVariables) {
+    const char* const raw = variable(name);
+    if (raw != nullptr && !trimmed(raw).empty()) settings.unused_variables.emplace_back(name);
   }
   const auto log = std::ranges::find(kSettings, "log_level", &Setting::key);
   const char* const directives = variable("RUST_LOG");

@@ -34,6 +34,8 @@ struct Complaint {
 struct Settings {
   Command command = Command::node;
   std::map<std::string, Given, std::less<>> given;
+  /// Variables of the original that are set and have no setting here.
+  std::vector<std::string> unused_variables;
 
   const Given* find(std::string_view key) const;
   bool is_on(std::string_view key) const;

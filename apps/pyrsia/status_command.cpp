@@ -14,6 +14,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kTimeout = std::chrono::seconds(3);
+constexpr std::string_view kStranger = "what answers there is not a pyrsia node";
 
 /// What the daemon answered, or why there is no answer.
 struct Answers {
@@ -33,23 +34,34 @@ Task<json::value> ask(Env& env, std::string url, std::string& problem) {
   const auto response = co_await std::move(get);
   if (!response) {
     const auto error = response.error();
+    // No HTTP, or a redirect, or more than any node says.
+    const bool is_stranger =
+        error == Errc::invalid_argument || error == Errc::limit_reached || error == Errc::too_large;
     if (problem.empty() || error == Errc::refused) problem = in_words(error);
-    co_return response.error();
+    if (is_stranger) problem = kStranger;
+    co_return error;
   }
   json::error_code error;
   auto value = json::parse(response->body, error);
   if (error || response->status != 200) {
-    problem = "what answers there is not a pyrsia node";
+    problem = kStranger;
     co_return Errc::malformed;
   }
   co_return value;
 }
 
+bool is_report(const json::value& nat) {
+  const auto* const object = nat.if_object();
+  const auto* const schema = object == nullptr ? nullptr : object->if_contains("schema");
+  return schema != nullptr && schema->is_string() &&
+         std::string_view(schema->get_string()).starts_with("pyrsia.nat/");
+}
+
 Task<> ask_all(Env& env, std::string base, Answers& answers) {
   PYRSIA_CO_TRY(const auto nat, co_await ask(env, base + "/nat", answers.problem));
   PYRSIA_CO_TRY(const auto peers, co_await ask(env, base + "/peers", answers.problem));
-  if (!nat.is_object() || !peers.is_array()) {
-    answers.problem = "what answers there is not a pyrsia node";
+  if (!is_report(nat) || !peers.is_array()) {
+    answers.problem = kStranger;
     co_return Errc::malformed;
   }
   answers.nat = nat.get_object();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <system_error>
 #include <utility>
 
@@ -83,6 +84,17 @@ class Removal {
   std::filesystem::path path_;
 };
 
+/// Gives the draft its name. Whatever has that name already is never overwritten.
+Result<> give_name(const std::filesystem::path& draft, const std::filesystem::path& file) {
+  if (::link(draft.c_str(), file.c_str()) == 0) return ok;
+  // FAT and others have no hard links, but can rename like this, as NFS cannot.
+  const bool has_links = errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS;
+  if (has_links) return error_of(errno);
+  if (::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) != 0)
+    return error_of(errno);
+  return ok;
+}
+
 Result<> make_directories(const std::filesystem::path& directory) {
   if (directory.empty()) return ok;
   std::error_code error;
@@ -121,7 +133,7 @@ Result<> KeyPair::save(const std::filesystem::path& file) const {
     if (!opened.is_open()) return error_of(errno);
     const Removal removal(draft);
     PYRSIA_TRY(write_all(opened, secret_->bytes));
-    if (::link(draft.c_str(), file.c_str()) != 0) return error_of(errno);  // Never overwrites.
+    PYRSIA_TRY(give_name(draft, file));
   }
   const auto parent = file.parent_path();
   const File directory(parent.empty() ? "." : parent, O_RDONLY | O_DIRECTORY);

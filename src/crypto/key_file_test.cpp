@@ -1,8 +1,19 @@
 #include <pyrsia/key.hpp>
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <fstream>
 
@@ -10,6 +21,26 @@ namespace pyrsia {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Lets this process make no hard links, as on a file system that has none: they end with EPERM.
+bool forbid_links() {
+  constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
+  constexpr std::uint32_t kRefuse = SECCOMP_RET_ERRNO | EPERM;
+#ifdef SYS_link
+  constexpr std::uint32_t kLink = SYS_link;
+#else
+  constexpr std::uint32_t kLink = SYS_linkat;
+#endif
+  std::array<sock_filter, 5> program{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kLink, 1, 0),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_linkat, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, kRefuse),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, kAllow)};
+  sock_fprog filter{program.size(), program.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
 
 class KeyFile : public ::testing::Test {
  protected:
@@ -65,6 +96,36 @@ TEST_F(KeyFile, IsNeverOverwritten) {
   fs::create_symlink(path("nowhere"), path("link"));
   EXPECT_EQ(KeyPair::generate().save(path("link")).error(), Errc::already_exists);
   EXPECT_FALSE(fs::exists(path("nowhere")));
+}
+
+TEST_F(KeyFile, IsSavedWithoutHardLinksTooAndNeverOverwritten) {
+  const auto pair = KeyPair::generate();
+  write(path("taken"), "precious");
+  const auto child = ::fork();
+  if (child == 0) {
+    if (!forbid_links() || ::link(path("taken").c_str(), path("l").c_str()) == 0) ::_exit(1);
+    if (!pair.save(path("key"))) ::_exit(2);
+    ::_exit(pair.save(path("taken")) == Result<>(Errc::already_exists) ? 0 : 3);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(KeyPair::load(path("key")).value().peer_id(), pair.peer_id());
+  EXPECT_EQ(content(path("taken")), "precious");
+  EXPECT_EQ(std::distance(fs::directory_iterator(path("")), {}), 2);  // No draft left.
+}
+
+TEST_F(KeyFile, HalfAKeyIsNotLeft) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit half{32, before.rlim_max};
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &half), 0);
+  const auto saved = KeyPair::generate().save(path("key"));
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(saved.error(), Errc::io_failed);
+  EXPECT_TRUE(fs::is_empty(path("")));
 }
 
 TEST_F(KeyFile, AFileAmongItsDirectoriesIsNamed) {

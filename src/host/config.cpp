@@ -1,6 +1,7 @@
 #include "host/scope.hpp"
 #include "host/web_certificate.hpp"
 #include "nat/portmap/mapping.hpp"
+#include "protocols/autonat/server.hpp"
 
 #include <pyrsia/config.hpp>
 
@@ -39,6 +40,29 @@ Result<> validate_listen(const Config& config, std::string* detail) {
                     "is not /ip4|ip6/…/tcp/<port>[/ws|/tls/ws] or …/udp/<port>/quic-v1");
     if (address.is_secure_websocket() && !config.web_tls.certificate)
       return refuse(detail, "listen", address.to_string(), "needs tls-cert and tls-key");
+  }
+  return ok;
+}
+
+/// How long clients of AutoNAT v1 wait for an answer, the original among them.
+constexpr Duration kAutonatPatience = std::chrono::seconds(30);
+
+Result<> validate_autonat(const Config& config, std::string* detail) {
+  const auto& autonat = config.autonat;
+  for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
+                          autonat.dial_back_budget, config.autonat_v2.refresh_interval,
+                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout,
+                          config.stun.interval, config.stun.retry_interval}) {
+    if (time <= Duration(0)) {
+      if (detail) *detail = "autonat or stun: a time is not longer than nothing";
+      return Errc::invalid_argument;
+    }
+  }
+  const autonat::ServerConfig server;
+  if (autonat.dial_back_budget >=
+      kAutonatPatience - server.request_timeout - server.answer_timeout) {
+    if (detail) *detail = "autonat: with this dial_back_budget answers come too late for clients";
+    return Errc::invalid_argument;
   }
   return ok;
 }
@@ -116,17 +140,7 @@ Result<> validate(const Config& config, std::string* detail) {
   }
   PYRSIA_TRY(host::read_web_certificate(config.web_tls, detail));
   PYRSIA_TRY(host::read_web_trust(config.web_tls, detail));
-  const auto& autonat = config.autonat;
-  for (const auto time : {autonat.retry_interval, autonat.refresh_interval, autonat.probe_timeout,
-                          autonat.dial_back_budget, config.autonat_v2.refresh_interval,
-                          config.autonat_v2.probe_timeout, config.autonat_v2.dial_timeout,
-                          config.stun.interval, config.stun.retry_interval}) {
-    if (time <= Duration(0)) {
-      if (detail) *detail = "autonat or stun: a time is not longer than nothing";
-      return Errc::invalid_argument;
-    }
-  }
-  return ok;
+  return validate_autonat(config, detail);
 }
 
 }  // namespace pyrsia

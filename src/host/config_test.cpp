@@ -81,6 +81,15 @@ TEST(ConfigValidate, TimesWithoutALengthAreRefused) {
   EXPECT_NE(fault_of(config), "");
 }
 
+TEST(ConfigValidate, ADialBackMustEndWhileTheClientWaits) {
+  Config config;
+  EXPECT_EQ(fault_of(config), "");
+  config.autonat.dial_back_budget = std::chrono::seconds(14);
+  EXPECT_EQ(fault_of(config), "");
+  config.autonat.dial_back_budget = std::chrono::seconds(15);
+  EXPECT_NE(fault_of(config).find("dial_back_budget"), std::string::npos);
+}
+
 TEST(ParseNetwork, TakesAddressAndLengthOnly) {
   EXPECT_TRUE(parse_network("10.0.0.0/8"));
   EXPECT_TRUE(parse_network("2001:db8::/128"));

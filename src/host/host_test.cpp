@@ -3,10 +3,13 @@
 #include "protocols/autonat/exchange.hpp"
 #include "runtime/timeout.hpp"
 #include "sim/network.hpp"
+#include "wire/frame.hpp"
 
 #include <pyrsia/host.hpp>
 
 #include <gtest/gtest.h>
+
+#include <cassert>
 
 namespace pyrsia {
 namespace {
@@ -290,6 +293,36 @@ TEST_F(HostTest, OnePeerCannotHaveItselfDialedWithoutEnd) {
   ASSERT_TRUE(reached) << reached.error();
   EXPECT_LT(world_.now() - begin, 60s);
   EXPECT_LE(*reached, 30U);
+}
+
+/// Asks for a dial-back, and takes `pause` to say for which.
+Task<autonat::DialResponse> ask_slowly(Env& env, Host& host, PeerId server, Duration pause) {
+  const std::string protocol(autonat::kProtocol);
+  PYRSIA_CO_TRY(const auto stream, co_await host.open_stream(server, protocol));
+  const autonat::Dial dial{host.peer_id(), {addr("/ip4/9.9.9.9/tcp/1")}, 0};
+  const auto message = autonat::encode(dial);
+  assert(message.size() < 128);
+  const Bytes length{static_cast<std::uint8_t>(message.size())};
+  PYRSIA_CO_TRY(co_await stream->write_all(length));
+  PYRSIA_CO_TRY(co_await env.sleep_for(pause));
+  PYRSIA_CO_TRY(co_await stream->write_all(message));
+  PYRSIA_CO_TRY(const auto answer, co_await wire::read_frame(*stream, 1024));
+  co_return autonat::decode_response(answer);
+}
+
+// Which is how long clients wait, the original among them.
+TEST_F(HostTest, EvenASlowRequestForASilentAddressIsAnsweredWithin30Seconds) {
+  auto& boot = add_boot();
+  auto quiet = joining_by_v1();
+  quiet.autonat.retry_interval = quiet.autonat.refresh_interval = 10min;
+  auto& node = add("192.168.1.2", 2, std::move(quiet), &add_nat("9.9.9.9"));
+  world_.run_for(40s);  // Its own request is over.
+  const auto begin = world_.now();
+  auto [answer] = world_.run(ask_slowly(node.machine(), node.host(), boot.id(), 9800ms));
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(answer->text, "dial failed");
+  EXPECT_GT(world_.now() - begin, 10s);
+  EXPECT_LT(world_.now() - begin, 30s);
 }
 
 TEST_F(HostTest, StopEndsTheEventsAndIsQuick) {

@@ -67,7 +67,9 @@ def test_bad_key_files_end_with_78_and_stay(program):
         good = file.read_bytes()
         damaged = good[:63] + bytes([good[63] ^ 1])
         for content, mode, parts in ((b"short", 0o600, ["5 bytes", "64"]), (b"", 0o600, ["0 bytes"]),
-                                     (damaged, 0o600, ["damaged"]), (good, 0o644, ["chmod 600"])):
+                                     (damaged, 0o600, ["damaged"]),
+                                     *((good, mode, [f"mode {mode:04o}", "chmod 600 k.ser"])
+                                       for mode in (0o644, 0o604, 0o640, 0o620, 0o602))):
             file.write_bytes(content)
             file.chmod(mode)
             for command in (["id"], ["node", "-p", "0"]):
@@ -130,6 +132,19 @@ class Pages(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif name == "hang":
             time.sleep(30)
+        elif name == "drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(300):
+                    self.wfile.write(b" ")
+                    time.sleep(0.1)
+        elif name == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"peer_addrs":')
         elif name == "huge":
             self.send_response(200)
             self.send_header("Content-Length", str(100_000_000))
@@ -177,6 +192,8 @@ EXPECTED = {
     "own_id": "every entry of peer_addrs has our own peer id",
     "loop": "redirect",
     "hang": "no complete answer within",
+    "drip": "no complete answer within",
+    "cut": "closed",
     "huge": "over the limit of 65536 bytes",
 }
 
@@ -222,6 +239,27 @@ def test_full_disk_costs_the_files_only(program):
             wait_for("both lines", lambda: any("the disk is full" in e for e in node.errors) and
                      any("cannot write the bootstrap cache" in e for e in node.errors))
             expect(node.get("/healthz").status == 200, "alive")
+
+
+def test_full_disk_leaves_the_key_and_the_cache_as_they_were(program):
+    with directory() as cwd, Daemon(program, "boot", "--key", "boot.ser", cwd=cwd) as boot:
+        boot.wait_listening()
+        flags = ["--key", "disk/k.ser", "--network-memory", "off", "-B", boot.http + "/status"]
+        with Daemon(program, "node", *flags, cwd=cwd) as node:
+            wait_for("the cache", lambda: (cwd / "disk/bootstrap_cache.json").exists())
+        before = {file.name: file.read_bytes() for file in (cwd / "disk").iterdir()}
+        expect(set(before) == {"k.ser", "bootstrap_cache.json"}, before)
+        script = ('mkdir full && mount -t tmpfs -o size=64k tmpfs full && cp -p disk/* full && '
+                  'mount --move full disk && { dd if=/dev/zero of=disk/filler 2>/dev/null; exec "$0" "$@"; }')
+        rights = ["-m"] if os.geteuid() == 0 else ["-r", "-m"]
+        with Daemon(program, "node", *flags, cwd=cwd, prefix=["unshare", *rights, "sh", "-c", script]) as again:
+            wait_for("the line", lambda: any("cannot write the bootstrap cache" in e for e in again.errors))
+            seen = pathlib.Path(f"/proc/{again.process.pid}/root{cwd}/disk")
+            after = {file.name: file.read_bytes() for file in seen.iterdir()}
+            after.pop("filler")
+            expect(after == before, (before, after))
+            expect(again.peer_id == node.peer_id, "another key")
+            expect(again.get("/healthz").status == 200, "alive")
 
 
 def test_output_that_cannot_be_written_is_no_success(program):

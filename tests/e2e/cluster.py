@@ -103,9 +103,9 @@ class Cluster:
             boot.__enter__()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *failure):
         for boot in self.boots:
-            boot.__exit__()
+            boot.__exit__(*failure)
 
 
 def ids(boot):
@@ -128,7 +128,7 @@ def test_dead_member_leaves_and_comes_back(program):
     with directory() as cwd, Cluster(program, cwd) as cluster:
         watching, dying = cluster.boots[0], cluster.boots[2]
         wait_for("three members", lambda: len(ids(watching)) == 3)
-        dying.process.kill()
+        dying.kill()
         wait_for("two members", lambda: dying.peer_id not in ids(watching), patience=20)
         dying.__exit__()
         cluster.boots[2] = cluster.start(2).__enter__()

@@ -7,7 +7,6 @@ import socket
 import stat
 import struct
 import subprocess
-import urllib.request
 
 from harness import (Daemon, ask, clean_environment, directory, expect, expect_refusal, free_port,
                      run, wait_for)
@@ -223,17 +222,6 @@ def test_ipv6_literal_for_the_api(program):
     with directory() as cwd, Daemon(program, "node", "--listen-only", "-H", "::1", cwd=cwd) as node:
         expect(node.http.startswith("http://[::1]:"), node.http)
         expect(ask(node.http + "/healthz").status == 200, "healthz")
-
-
-def test_sigterm_ends_within_two_seconds(program):
-    for name in ("SIGTERM", "SIGINT"):
-        with directory() as cwd, Daemon(program, "boot", cwd=cwd) as boot:
-            boot.wait_listening()
-            with urllib.request.urlopen(boot.http + "/events", timeout=20) as events:
-                events.readline()
-                code, seconds = boot.stop()
-        expect(code == 0, f"{name}: exit code {code}: {boot.errors}")
-        expect(seconds < 2, f"{name}: {seconds:.2f} s")
 
 
 def test_plain_lines_and_data_apart(program):

@@ -90,13 +90,17 @@ def ask(url, method="GET"):
 
 
 class Daemon:
-    """A running `node` or `boot` with --json. Use as a context manager."""
+    """A running `node` or `boot` with --json. Use as a context manager: at its end it is stopped if it
+    runs yet, and must end with code 0, which it does not if a sanitizer has found something or its
+    stop hangs."""
 
     def __init__(self, program, command, *args, cwd, http_port=0, env=None, prefix=(),
                  listen="/ip4/127.0.0.1/tcp/0", scope="loopback"):
-        line = [*prefix, program, command, "--json", "-p", str(http_port), *(["-L", listen] if listen else []),
-                "--address-scope", scope, *args]
+        given = {"-p": http_port, "-L": listen, "--address-scope": scope}  # None: not given at all.
+        flags = [text for flag, value in given.items() if value is not None for text in (flag, str(value))]
+        line = [*prefix, program, command, "--json", *flags, *args]
         self.events, self.errors = [], []
+        self.expected_code = 0
         self.process = subprocess.Popen(
             line, cwd=cwd, env=clean_environment(env or {}), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -118,16 +122,19 @@ class Daemon:
         self.http, self.peer_id = started["http"], started["peer_id"]
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure=None, *_):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = f"none within {PATIENCE} s"
         self.process.wait()
         for reader in self._readers:
             reader.join(5)
+        if failure is None:  # The first failure tells more.
+            expect(code == self.expected_code, f"exit code {code}: " + "\n".join(self.errors))
 
     def wait_event(self, name, where=lambda event: True):
         def found():
@@ -144,9 +151,14 @@ class Daemon:
     def get(self, path, method="GET"):
         return ask(self.http + path, method)
 
-    def stop(self):
-        """SIGTERM; returns the exit code and how long it took."""
+    def kill(self):
+        """As a crash would end it."""
+        self.expected_code = -signal.SIGKILL
+        self.process.kill()
+
+    def stop(self, by=signal.SIGTERM):
+        """Returns the exit code and how long it took."""
         began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(by)
         code = self.process.wait(PATIENCE)
         return code, time.monotonic() - began

@@ -18,12 +18,17 @@ import cluster
 import commands
 import mapping
 import measuring
+import namespaces
+import settings
+import status
+import stopping
 import stun_tls
 import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, stun_tls, websockets)
+    for module in (commands, cluster, addresses, bad_input, mapping, measuring, namespaces, settings,
+                   status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]

@@ -3,8 +3,10 @@
 #include "sim/scripted_web.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
 #include <fstream>
 
 namespace pyrsia::bootstrap {
@@ -341,9 +343,18 @@ TEST_F(BootstrapClient, FailedReplacementLeavesTheOldFile) {
   const auto file = directory_ / "cache.json";
   ASSERT_TRUE(replace_file(file, "old"));
   fs::create_directory(directory_ / "taken");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit few{2, before.rlim_max};
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
 
+  ::setrlimit(RLIMIT_FSIZE, &few);  // Two bytes of it are written, as on a disk that gets full.
+  const auto replaced = replace_file(file, "new");
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+
+  EXPECT_FALSE(replaced);
   EXPECT_FALSE(replace_file(directory_ / "taken", "new"));  // A directory cannot be replaced.
-
   EXPECT_EQ(*load_file(file), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(directory_), {}), 2);  // No temporary is left.
 }

@@ -181,6 +181,12 @@ TEST_F(AutonatTest, ClientBehindANatIsToldWithinTheBudget) {
   EXPECT_EQ(response.status, Status::dial_error);
   EXPECT_EQ(response.text, "dial failed");
   EXPECT_LE(world.now() - begin, 7s);
+  ASSERT_EQ(server->inbound.size(), 2u);
+  EXPECT_EQ(server->inbound[0].stage, InboundProbe::Stage::request);
+  EXPECT_EQ(server->inbound[0].addresses.size(), 4u);
+  EXPECT_EQ(server->inbound[1].stage, InboundProbe::Stage::error);
+  EXPECT_EQ(server->inbound[1].peer, client->node.peer());
+  EXPECT_EQ(server->inbound[1].reason, "dial failed");
 }
 
 TEST_F(AutonatTest, TheLastOfSixteenAddressesHasItsChanceWhileTheOthersAreSilent) {
@@ -256,6 +262,76 @@ TEST_F(AutonatTest, RefusesInTheOriginalsWords) {
   const auto none = asked(dial_of({"/dns4/example.com/tcp/1", "/ip4/1.2.3.4/udp/4/quic-v1"}));
   EXPECT_EQ(none.text, "no dialable addresses");
   EXPECT_EQ(none.status, Status::dial_refused);
+  ASSERT_EQ(server->inbound.size(), 3u);  // Nothing was dialed, so that there is no request.
+  for (const auto& probe : server->inbound) EXPECT_EQ(probe.stage, InboundProbe::Stage::error);
+  EXPECT_EQ(server->inbound[0].reason, "peer id mismatch");
+  EXPECT_EQ(server->inbound[2].reason, "no dialable addresses");
+}
+
+// The order of the original: another peer's id, one going on, too many, blocked, nothing to dial.
+TEST_F(AutonatTest, OfSeveralRulesThatAreBrokenTheOriginalsFirstIsNamed) {
+  add_client_behind_nat(4001);
+  net.set_default_path(sim::PathConfig());
+  const auto peer = server->node.peer();
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(asked(dial_of({"/ip4/9.9.9.9/tcp/4001"})).status, Status::ok) << i;
+  const auto silent = dial_of({"/ip4/9.9.9.9/tcp/4002"});
+  auto of_another = dial_of({});
+  of_another.peer = peer;
+  auto [third, mismatch, ongoing] =
+      world.run(ask_raw(*client, peer, silent), ask_raw(*client, peer, of_another),
+                ask_raw(*client, peer, dial_of({})));
+  ASSERT_TRUE(third && mismatch && ongoing);
+  EXPECT_EQ(mismatch->text, "peer id mismatch");
+  EXPECT_EQ(ongoing->text, "dial-back already ongoing");
+  EXPECT_EQ(third->text, "dial failed");
+}
+
+TEST_F(AutonatTest, TooManyComesBeforeBlockedAndThatBeforeNothingToDial) {
+  ServerConfig config;
+  config.throttle = {{60s, 1, 1, 1}};
+  Node strict(net.add_host({"t", {"5.6.7.9"}, nullptr, 0ms}), 3, config);
+  strict.node.listen("/ip4/5.6.7.9/tcp/4001");
+  strict.server.start();
+  Node first(net.add_host({"f", {"1.2.3.4"}, nullptr, 0ms}), 4);
+  first.node.listen("/ip4/1.2.3.4/tcp/4001");
+  add_client("10.0.0.7");
+  for (auto* node : {&first, client.get()})
+    node->node.knows(strict.node, {"/ip4/5.6.7.9/tcp/4001"});
+  const Dial dial{first.node.peer(), {addr("/ip4/1.2.3.4/tcp/4001")}, 0};
+  auto [reached] = world.run(ask_raw(first, strict.node.peer(), dial));
+  ASSERT_TRUE(reached);
+  EXPECT_EQ(reached->status, Status::ok);
+
+  const auto ask = [&] {
+    return std::get<0>(world.run(ask_raw(*client, strict.node.peer(), dial_of({}))));
+  };
+  EXPECT_EQ(ask()->text, "too many total dials");
+  world.run_for(60s);
+  EXPECT_EQ(ask()->text, "refusing to dial peer with blocked observed address");
+  auto [stopped, ended] = world.run(strict.node.swarm.stop(), first.node.swarm.stop());
+  EXPECT_TRUE(stopped && ended);
+}
+
+TEST_F(AutonatTest, TheThirtyFirstDialWithinASecondIsOneTooManyWhoeverAsks) {
+  net.set_default_path(sim::PathConfig());
+  std::vector<std::string> answers;
+  for (std::uint8_t i = 0; i < 11; ++i) {
+    const auto ip = "1.2.3." + std::to_string(10 + i);
+    Node node(net.add_host({ip, {ip}, nullptr, 0ms}), std::uint8_t(10 + i));
+    const auto at = node.node.listen("/ip4/" + ip + "/tcp/4001");
+    node.node.knows(server->node, {"/ip4/5.6.7.8/tcp/4001"});
+    for (int count = 0; count < 3; ++count) {
+      const Dial dial{node.node.peer(), {at}, 0};
+      auto [response] = world.run(ask_raw(node, server->node.peer(), dial));
+      answers.push_back(response ? response->text : response.error().message());
+    }
+    auto [stopped] = world.run(node.node.swarm.stop());
+    EXPECT_TRUE(stopped);
+  }
+  EXPECT_LT(world.now(), TimePoint(1s));
+  EXPECT_EQ(answers[29], "");
+  EXPECT_EQ(answers[30], "too many total dials");
 }
 
 TEST_F(AutonatTest, RefusesPeersSeenAtAnAddressOutsideItsScope) {
