@@ -183,7 +183,8 @@ def test_a_cache_is_enough_while_it_is_good(program):
         boot.wait_listening()
         with Daemon(program, "node", "-B", boot.http + "/status", "--cache", "cache.json", cwd=cwd) as node:
             node.wait_event("bootstrap", lambda e: e["stage"] == "connected")
-            wait_for("the cache", lambda: boot.peer_id in (cwd / "cache.json").read_text())
+            cache = cwd / "cache.json"
+            wait_for("the cache", lambda: cache.exists() and boot.peer_id in cache.read_text())
         with Daemon(program, "node", "--cache", "cache.json", cwd=cwd) as node:
             node.wait_event("bootstrap", lambda e: e["stage"] == "connected")
             expect(not any("no boot server is known" in e for e in node.errors), node.errors)
