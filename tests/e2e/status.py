@@ -18,7 +18,9 @@ def stranger(answer, ends=True):
                     client = listener.accept()[0]
                     is_peers = client.recv(4096).startswith(b"GET /peers ")
                     client.sendall(page("[]") if is_peers else answer)
-                    client.close() if ends else kept.callback(client.close)
+                    kept.callback(client.close)
+                    if ends:
+                        client.close()
 
         threading.Thread(target=serve, daemon=True).start()
         yield str(listener.getsockname()[1])
