@@ -27,7 +27,9 @@ std::string listed(std::uint8_t number) {
 /// Boot server 1 at 5.6.7.1, 2 at 5.6.7.2, …, all of which list each other, and a client behind a
 /// NAT that is connected to the first.
 struct Cluster {
-  explicit Cluster(std::uint8_t size, std::uint64_t failing_operation = UINT64_MAX) {
+  /// The first `mute` of the siblings can be reached, but their network lets no dial out.
+  explicit Cluster(std::uint8_t size, std::uint64_t failing_operation = UINT64_MAX,
+                   std::uint8_t mute = 0) {
     net.fail_operation(failing_operation);
     sim::PathConfig path;
     path.one_way_delay = 50ms;
@@ -37,7 +39,8 @@ struct Cluster {
       for (std::uint8_t j = 1; j <= size; ++j)
         if (i != j) config.peers.push_back(addr(listed(j)));
       const auto ip = "5.6.7." + std::to_string(i);
-      machines.push_back(&net.add_host({ip, {ip}, nullptr, 0ms}));
+      auto* box = i > 1 && i <= mute + 1 ? &net.add_nat(mute_box(ip)) : nullptr;
+      machines.push_back(&net.add_host({ip, {ip}, box, 0ms}));
       members.push_back(std::make_unique<Node>(*machines.back(), i, config));
       if (!members.back()->node.swarm.listen(addr("/ip4/" + ip + "/tcp/4001"))) is_broken = true;
       members.back()->server.start();
@@ -48,6 +51,12 @@ struct Cluster {
   ~Cluster() {
     for (const auto& node : members) stop(*node);
     if (client) stop(*client);
+  }
+  static sim::NatConfig mute_box(const std::string& ip) {
+    sim::NatConfig config;
+    config.blocks_dials = true;
+    config.forwards = {{sim::Protocol::tcp, 4001, {*IpAddress::parse(ip), 4001}}};
+    return config;
   }
   void stop(Node& node) {
     auto [stopped] = world.run(node.stop());
@@ -139,7 +148,9 @@ TEST(Siblings, OneThatTheClientIsConnectedToDoesNotHelp) {
   cluster.add_client(all, Dependence::address_dependent, sim::PortAllocation::preserve);
   cluster.connect_client_to(2);
   EXPECT_EQ(cluster.ask().verdict, Reachability::unreachable);
-  EXPECT_EQ(cluster.members[2]->siblings.metrics().helped.value(), 1u);
+  // It has dialed the client, and the server, to show that it can.
+  EXPECT_EQ(cluster.members[2]->siblings.metrics().helped.value(), 2u);
+  EXPECT_EQ(cluster.server().siblings.metrics().checks.value(), 1u);
   EXPECT_EQ(cluster.members[1]->siblings.metrics().helped.value(), 0u);
 }
 
@@ -203,6 +214,57 @@ TEST(Siblings, ASiblingThatFallsSilentMakesNobodyUnreachable) {
   cluster.client->client.probe(cluster.client->addresses);
   cluster.world.run_for(10s);
   EXPECT_EQ(cluster.client->results.back().verdict, Reachability::reachable);
+}
+
+// The only one that could bring a stranger's packets brings none to anybody.
+TEST(Siblings, OneThatCannotDialMakesNobodyUnreachable) {
+  const auto all = Dependence::endpoint_independent;
+  Cluster cluster(2, UINT64_MAX, 1);
+  cluster.add_client(all, all, sim::PortAllocation::preserve);
+  const auto result = cluster.ask();
+  EXPECT_EQ(result.verdict, Reachability::reachable) << result.reason;
+  EXPECT_TRUE(result.is_from_known_ip);  // So the client knows what it is worth.
+  EXPECT_EQ(cluster.server().siblings.metrics().doubted.value(), 1u);
+  EXPECT_EQ(cluster.server().server.metrics().dials_by_us.value(), 1u);
+}
+
+TEST(Siblings, AfterOneThatCannotDialAnotherIsAsked) {
+  const auto all = Dependence::endpoint_independent;
+  const auto yes = Reachability::reachable;
+  for (const auto filtering : {all, Dependence::address_dependent}) {
+    Cluster cluster(4, UINT64_MAX, 2);
+    cluster.add_client(all, filtering, sim::PortAllocation::preserve);
+    cluster.connect_client_to(1);
+    for (int i = 0; i < 4; ++i) {  // In whichever order they are asked.
+      cluster.client->node.swarm.peer_store().set_protocols(cluster.server().node.peer(),
+                                                            {std::string(kDialRequestProtocol)});
+      cluster.client->client.probe(cluster.client->addresses);
+      cluster.world.run_for(75s);  // Those that failed may be asked again.
+    }
+    ASSERT_GE(cluster.client->results.size(), 4u);
+    for (const auto& result : cluster.client->results) {
+      EXPECT_EQ(result.verdict, filtering == all ? yes : Reachability::unreachable)
+          << result.reason;
+      if (result.verdict == yes) EXPECT_EQ(result.dialed_from, *IpAddress::parse("5.6.7.4"));
+    }
+  }
+}
+
+TEST(Siblings, OneThatReachesItsFriendsAndNoneOfManyClientsIsNotBelieved) {
+  const TimePoint now(1h);
+  sibling::Health health;
+  EXPECT_FALSE(health.is_proven(now));
+  for (std::uint8_t i = 0; i < sibling::Health::kMostMissed; ++i) {
+    EXPECT_FALSE(health.is_suspect());
+    health.has_missed(IpAddress::v4({9, 9, 9, i}));
+    health.has_missed(IpAddress::v4({9, 9, 9, i}));  // Counts once.
+    health.has_reached_us(now);
+  }
+  EXPECT_TRUE(health.is_suspect());
+  health.has_reached_client(now);
+  EXPECT_FALSE(health.is_suspect());
+  EXPECT_TRUE(health.is_proven(now));
+  EXPECT_FALSE(health.is_proven(now + 1min));
 }
 
 Task<sibling::Response> ask_for_help(Node& from, PeerId sibling, sibling::Request asked) {
