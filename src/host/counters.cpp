@@ -40,6 +40,8 @@ void add_siblings(const Add& add, const autonat_v2::sibling::Metrics& m) {
   add("siblings_known_clients", m.known_clients);
   add("siblings_requests", m.requests);
   add("siblings_failed", m.failed);
+  add("siblings_checks", m.checks);
+  add("siblings_doubted", m.doubted);
 }
 
 void add_perf(const Add& add, const perf::ServerMetrics& m) {

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <random>
+#include <set>
 
 namespace pyrsia::host {
 namespace {
@@ -278,6 +280,68 @@ ReachabilityInput any_input(std::mt19937& random) {
     case 6: return TimePassed();
     default: return dial_back(server, address(), Outcome(random() % 3), random() % 2 == 0);
   }
+}
+
+std::map<Multiaddr, Reachability> verdicts(const ReachabilityTracker& tracker, TimePoint now) {
+  std::map<Multiaddr, Reachability> out;
+  for (const auto& one : tracker.report(now).addresses) out[one.address] = one.status;
+  return out;
+}
+
+TEST(ReachabilityV2Properties, NoAddressIsReachableWithoutPositiveEvidenceOnIt) {
+  std::size_t reachable_count = 0;
+  for (unsigned seed = 0; seed < 15; ++seed) {
+    std::mt19937 random(seed);
+    ReachabilityTracker tracker;
+    TimePoint now(1s);
+    std::set<Multiaddr> reached;  // By AutoNAT v2: of a port, whatever runs over it.
+    std::set<Multiaddr> reached_by_v1;
+    for (int step = 0; step < 150; ++step) {
+      now += std::chrono::milliseconds(random() % 60'000);
+      const auto input = any_input(random);
+      if (std::holds_alternative<StrangerConnected>(input)) continue;  // On whichever it may be.
+      const auto* dialed = std::get_if<DialBack>(&input);
+      if (dialed && dialed->outcome == Outcome::reached)
+        reached.insert(thin_waist(dialed->address));
+      const auto* answer = std::get_if<ServerAnswer>(&input);
+      if (answer && answer->result.address) reached_by_v1.insert(*answer->result.address);
+      tracker.take(input, now);
+      for (const auto& [address, status] : verdicts(tracker, now)) {
+        if (status != reachable) continue;
+        ++reachable_count;
+        ASSERT_TRUE(reached.contains(thin_waist(address)) || reached_by_v1.contains(address))
+            << seed << " " << address.to_string();
+      }
+    }
+  }
+  EXPECT_GT(reachable_count, 100U);
+}
+
+TEST(ReachabilityV2Properties, WhatIsNoEvidenceTurnsNoVerdict) {
+  std::size_t count = 0;
+  for (unsigned seed = 0; seed < 15; ++seed) {
+    std::mt19937 random(seed);
+    ReachabilityTracker tracker;
+    TimePoint now(1s);
+    for (int step = 0; step < 150; ++step) {
+      now += std::chrono::milliseconds(random() % 60'000);
+      const auto input = any_input(random);
+      const auto* dialed = std::get_if<DialBack>(&input);
+      const auto* answer = std::get_if<ServerAnswer>(&input);
+      const bool is_none = (dialed && dialed->outcome == Outcome::no_evidence) ||
+                           (answer && answer->result.status == autonat::Status::dial_refused);
+      tracker.tick(now);  // Time may turn one.
+      const auto before = verdicts(tracker, now);
+      const auto node_before = tracker.status();
+      const auto change = tracker.take(input, now);
+      if (!is_none) continue;
+      ++count;
+      ASSERT_FALSE(change) << seed;
+      ASSERT_EQ(tracker.status(), node_before) << seed;
+      ASSERT_EQ(verdicts(tracker, now), before) << seed;
+    }
+  }
+  EXPECT_GT(count, 100U);
 }
 
 TEST(ReachabilityV2Properties, HoldForAnySequence) {

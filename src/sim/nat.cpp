@@ -12,6 +12,7 @@ bool NatTable::is_forbidden(const Packet& packet) const {
 
 bool NatTable::translate_outbound(Packet& packet, TimePoint now) {
   if (is_forbidden(packet)) return false;
+  if (config_.blocks_dials && !forward_from(packet)) return false;
   const auto external = external_for(packet.from.ip);
   if (const auto* forward = external ? forward_from(packet) : nullptr) {
     packet.from = {*external, forward->external_port};

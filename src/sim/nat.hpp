@@ -46,6 +46,7 @@ struct NatConfig {
   bool inbound_refreshes_udp = false;
   Duration tcp_lifetime = std::chrono::hours(2);  ///< Without packets. RFC 5382, REQ-5.
   bool blocks_udp = false;                        ///< Lets no datagram out.
+  bool blocks_dials = false;        ///< Lets out only what comes from a forwarded port.
   bool drops_fragments = false;     ///< Neither in nor out: datagrams of more than 1472 bytes.
   bool refuses_tcp = false;         ///< Answers an unsolicited SYN by RST, instead of dropping it.
   std::uint16_t first_port = 1024;  ///< Of the ports it gives out; the last is 65535.

@@ -15,6 +15,7 @@ std::string Packet::to_string() const {
   if (ack) text += " ACK";
   if (fin) text += " FIN";
   if (rst) text += " RST";
+  if (ecn != 0) text += ecn == 3 ? " CE" : " ECT";
   return text + " " + std::to_string(sequence) + "+" + std::to_string(payload.size());
 }
 

@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct QuicNode : TestNode {
-  QuicNode(Env& e, std::uint8_t number) : TestNode(e, number) {
+  QuicNode(Env& e, std::uint8_t number, const Config& config = {}) : TestNode(e, number, config) {
     auto owned = std::make_unique<transport::quic::Transport>(e, key, transport::quic::Config());
     quic = owned.get();
     swarm.add_transport(std::move(owned));
@@ -34,6 +34,16 @@ TEST_F(SwarmOverQuic, AStreamOfAKnownProtocolAnswersAfterTwoRoundTrips) {
   b.listen("/ip4/0.0.0.0/udp/4001/quic-v1");
   a.knows(b, {"/ip4/5.6.7.8/udp/4001/quic-v1"});
   a.swarm.peer_store().set_protocols(b.peer(), {"/echo/1"});
+  auto [answer] = hosts.world.run(ask(a, b.peer(), "hello"));
+  EXPECT_EQ(answer.value(), "hello");
+  EXPECT_EQ(hosts.world.now(), TimePoint(200ms));
+}
+
+// The protocol is proposed together with the first bytes, as one that asks for one has no other.
+TEST_F(SwarmOverQuic, AStreamToAPeerThatNobodyKnowsAnswersAfterTwoRoundTrips) {
+  b.listen("/ip4/0.0.0.0/udp/4001/quic-v1");
+  a.knows(b, {"/ip4/5.6.7.8/udp/4001/quic-v1"});
+  ASSERT_FALSE(a.swarm.peer_store().supports(b.peer(), "/echo/1"));
   auto [answer] = hosts.world.run(ask(a, b.peer(), "hello"));
   EXPECT_EQ(answer.value(), "hello");
   EXPECT_EQ(hosts.world.now(), TimePoint(200ms));
@@ -71,6 +81,31 @@ TEST_F(SwarmOverQuic, TcpIsThereWhereUdpIsNot) {
   a.knows(b, {"/ip4/5.6.7.8/udp/4001/quic-v1", "/ip4/5.6.7.8/tcp/4001"});
   auto [answer] = hosts.world.run(ask(a, b.peer(), "hello"));
   EXPECT_EQ(answer.value(), "hello");
+}
+
+TEST(SwarmBlackHoles, WhereUdpLeadsNowhereTcpIsDialedFirst) {
+  sim::TwoHosts hosts;
+  Config config;
+  config.black_holes.window = 3;
+  config.black_holes.min_successes = 1;
+  QuicNode a(hosts.a, 1, config);
+  QuicNode b(hosts.b, 2);
+  b.listen("/ip4/0.0.0.0/tcp/4001");
+  a.knows(b, {"/ip4/5.6.7.8/udp/4001/quic-v1", "/ip4/5.6.7.8/tcp/4001"});
+  const auto time_to_connect = [&] {
+    const auto begin = hosts.world.now();
+    auto [connected] = hosts.world.run(connect(a, b.peer()));
+    EXPECT_TRUE(connected) << connected.error();
+    const auto took = hosts.world.now() - begin;
+    a.swarm.disconnect(b.peer());
+    hosts.world.run_for(1s);
+    return took;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_GT(time_to_connect(), Duration(250ms)) << i;
+  EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), 0U);
+  EXPECT_LT(time_to_connect(), Duration(250ms));
+  EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), 1U);
+  hosts.world.run(a.swarm.stop(), b.swarm.stop());
 }
 
 }  // namespace

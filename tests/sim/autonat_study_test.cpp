@@ -133,6 +133,28 @@ TEST(AutonatStudy, VerdictsAreRightBehindEveryKindUnderEveryWorseCondition) {
       if (is_whole_study() || kind == StudyKind::address_restricted) run_all(kind, condition);
 }
 
+// All that the node knows have the same one dial for them, and its network lets no dial out.
+TEST(AutonatStudy, AHelperThatCannotDialMakesNobodyUnreachable) {
+  const StudyCondition condition{.name = "mute helper", .is_helper_mute = true};
+  for (const auto kind : {StudyKind::none, StudyKind::full_cone, StudyKind::address_restricted,
+                          StudyKind::port_restricted}) {
+    Row row;
+    for (const auto seed : study_seeds()) {
+      SCOPED_TRACE(sim::seed_trace(seed));
+      const auto run = run_study(kind, condition, seed);
+      row.add(run);
+      EXPECT_EQ(run.flips, 0U) << run.reason;
+      EXPECT_FALSE(run.was_falsely_reachable) << run.reason;
+      EXPECT_FALSE(run.is_falsely_unreachable) << run.reason;
+      // Behind the others only a stranger could tell, and there is none.
+      if (kind == StudyKind::none) EXPECT_EQ(run.final_status, Reachability::reachable);
+      if (kind == StudyKind::port_restricted)
+        EXPECT_EQ(run.final_status, Reachability::unreachable);
+    }
+    print(kind, condition, row);
+  }
+}
+
 TEST(AutonatStudy, APortForwardThatComesOrGoesIsNoticedWithinFiveSeconds) {
   for (const auto forward : {Forward::added, Forward::removed}) {
     const bool is_added = forward == Forward::added;

@@ -202,6 +202,8 @@ TEST_F(Joining, AnotherInterfaceAddressChangesTheConfirmedOne) {
   start(node_config(kUrl));
   expect_verdict(Reachability::reachable, 10s);
   machine.set_addresses({"5.6.7.77"});
+  world.run_for(5s);
+  EXPECT_EQ(node->host().nat().status, Reachability::reachable) << node->host().nat().reason;
   world.run_for(10min);
 
   const auto nat = node->host().nat();

@@ -94,8 +94,11 @@ class Study {
 
   void make_cluster() {
     for (std::size_t i = 0; i < cluster_size(); ++i) {
-      auto& machine = network_.add_host({.name = ip_of(i), .addresses = {ip_of(i)}});
+      const bool is_mute = condition_.is_helper_mute && i == condition_.server_count;
+      auto* box = is_mute ? &network_.add_nat(mute_box(ip_of(i))) : nullptr;
+      auto& machine = network_.add_host({.name = ip_of(i), .addresses = {ip_of(i)}, .behind = box});
       machines_.push_back(&machine);
+      edges_.push_back(box ? static_cast<const sim::Node*>(box) : &machine);
       servers_.push_back(std::make_unique<SimNode>(machine, std::uint8_t(i + 1), server_config(i)));
     }
   }
@@ -115,8 +118,15 @@ class Study {
     if (condition_.forward == Forward::removed) config.forwards = forwards();
     return config;
   }
-  static std::vector<sim::PortForward> forwards() {
-    const Endpoint inside{ip(kInside), SimNode::kPort};
+  /// A firewall that lets anybody in to the listener, and nothing out but its answers.
+  static sim::NatConfig mute_box(const std::string& server) {
+    sim::NatConfig config;
+    config.blocks_dials = true;
+    config.forwards = forwards(server);
+    return config;
+  }
+  static std::vector<sim::PortForward> forwards(std::string_view host = kInside) {
+    const Endpoint inside{ip(host), SimNode::kPort};
     return {{sim::Protocol::tcp, SimNode::kPort, inside},
             {sim::Protocol::udp, SimNode::kPort, inside}};
   }
@@ -143,7 +153,7 @@ class Study {
     for (std::size_t i = 0; i < machines_.size(); ++i) {
       auto own = path;
       if (i < condition_.flaky_count && i % 3 == 1) own.loss = 0.4;
-      network_.set_path(edge, *machines_[i], own);
+      network_.set_path(edge, *edges_[i], own);
     }
     Config config;
     config.listen = listen_by_both();
@@ -204,6 +214,7 @@ class Study {
   sim::World world_;
   sim::Network network_;
   std::vector<sim::SimHost*> machines_;
+  std::vector<const sim::Node*> edges_;  ///< Theirs to the internet.
   std::vector<std::unique_ptr<SimNode>> servers_;
   sim::SimNat* nat_ = nullptr;
   sim::SimHost* machine_ = nullptr;

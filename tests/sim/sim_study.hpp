@@ -26,6 +26,7 @@ struct StudyCondition {
   Duration one_way_delay = std::chrono::milliseconds(50);  ///< Between the node and all others.
   double loss = 0;
   std::size_t server_count = 3;  ///< That the node knows; there is one more in the cluster.
+  bool is_helper_mute = false;   ///< The one more can be reached, and cannot dial.
   std::size_t flaky_count = 0;   ///< Of these: refuse, lose most packets, or die and come back.
   /// A port is forwarded to the node after a minute, or is no more. Noticed by itself, or after
   /// something tells of it.

@@ -37,7 +37,8 @@ class AutonatV2Test : public testing::Test {
   }
 
   void add_client(std::vector<std::string> ips, sim::SimNat* behind = nullptr) {
-    client = std::make_unique<Node>(net.add_host({"c", ips, behind, 0ms}), 2);
+    client_machine = &net.add_host({"c", ips, behind, 0ms});
+    client = std::make_unique<Node>(*client_machine, 2);
     for (const auto& ip : ips) {
       const auto family = ip.contains(':') ? "/ip6/" : "/ip4/";
       client->addresses.push_back(client->node.listen(family + ip + "/tcp/4001"));
@@ -87,8 +88,11 @@ class AutonatV2Test : public testing::Test {
   sim::World world;
   sim::Network net{world};
   sim::SimNat* nat = nullptr;
+  sim::SimHost* client_machine = nullptr;
   std::unique_ptr<Node> server;
   std::unique_ptr<Node> client;
+  std::unique_ptr<Dialer> busy_dialer;
+  std::unique_ptr<Server> busy_server;
 };
 
 TEST_F(AutonatV2Test, PublicClientKnowsItWithinAFewRoundTrips) {
@@ -266,6 +270,55 @@ TEST_F(AutonatV2Test, WhoDoesNotPayIsNotServed) {
   EXPECT_EQ(server->node.swarm.metrics().dials.value(), 0u);
 }
 
+TEST_F(AutonatV2Test, DialDataInOneFrameThatIsTooLargeIsNotTaken) {
+  add_client({"1.2.3.4"});
+  const auto bytes = encode(DialRequest{{addr("/ip4/7.7.7.7/tcp/4001")}, 99});
+  auto [response] = world.run(pay_at_once(*client, server->node.peer(), bytes));
+  EXPECT_FALSE(response);
+  EXPECT_EQ(server->server.metrics().dial_data_failed.value(), 1u);
+  EXPECT_EQ(server->node.swarm.metrics().dials.value(), 0u);
+}
+
+TEST_F(AutonatV2Test, WhoPoursOnAfterPayingIsEndedAndCostsADialOnly) {
+  add_client({"1.2.3.4"});
+  net.add_host({"v", {"7.7.7.7"}, nullptr, 0ms});
+  const auto bytes = encode(DialRequest{{addr("/ip4/7.7.7.7/tcp/4001")}, 99});
+  const auto begin = world.now();
+  auto [poured] = world.run(pay_for_ever(*client, server->node.peer(), bytes));
+  EXPECT_FALSE(poured);
+  EXPECT_LE(world.now() - begin, 12s);
+  EXPECT_EQ(server->server.metrics().not_reached.value(), 1u);
+  EXPECT_EQ(asked({"/ip4/1.2.3.4/tcp/4001"}).status, ResponseStatus::ok);  // Nothing is held.
+}
+
+TEST_F(AutonatV2Test, TenThousandWellFormedAddressesAreRejected) {
+  add_client({"1.2.3.4"});
+  const DialRequest request{std::vector<Multiaddr>(10'000, addr("/ip4/1.2.3.4/tcp/4001")), 99};
+  EXPECT_EQ(asked_raw(encode(request)).status, ResponseStatus::request_rejected);
+  EXPECT_EQ(server->node.swarm.metrics().dials.value(), 0u);
+}
+
+TEST_F(AutonatV2Test, AClientThatTakesNoNonceIsToldThatItWasDialed) {
+  add_client({"1.2.3.4"});  // Its AutoNAT client has not been started.
+  const auto response = asked({"/ip4/1.2.3.4/tcp/4001"});
+  EXPECT_EQ(response.status, ResponseStatus::ok);
+  EXPECT_EQ(response.dial_status, DialStatus::dial_back_error);
+  EXPECT_EQ(server->server.metrics().dial_back_errors.value(), 1u);
+}
+
+TEST_F(AutonatV2Test, AServerWithTooManyDialsUnderWayRejects) {
+  DialerConfig config;
+  config.max_dials = 0;
+  auto& swarm = server->node.swarm;
+  busy_dialer = std::make_unique<Dialer>(swarm, config);
+  busy_server = std::make_unique<Server>(swarm, ServerConfig(), *busy_dialer, server->siblings,
+                                         *server, Logger("autonat2", swarm::kNoLog));
+  busy_server->start();  // In the place of the other.
+  add_client({"1.2.3.4"});
+  EXPECT_EQ(asked({"/ip4/1.2.3.4/tcp/4001"}).status, ResponseStatus::request_rejected);
+  EXPECT_EQ(busy_server->metrics().failed.value(), 1u);
+}
+
 TEST_F(AutonatV2Test, WithoutLimitsOfOnePeerTheLimitOfItsIpHolds) {
   auto& machine = net.add_host({"m", {"1.2.3.4"}, nullptr, 0ms});
   std::size_t rejected = 0;
@@ -326,6 +379,52 @@ TEST_F(AutonatV2Test, OnePeerMayBringManyNoncesAtOnce) {
                            send_dial_back(swarm, to, 5), send_dial_back(swarm, to, 6));
   EXPECT_EQ(std::get<5>(results).error(), Errc::reset);
   EXPECT_EQ(client->client.metrics().unknown_nonces.value(), 6u);
+}
+
+TEST_F(AutonatV2Test, ANonceHoldsOnceAndItsReplayIsReset) {
+  std::size_t taken = 0;
+  server->node.swarm.handle(std::string(kDialRequestProtocol), {},
+                            [&](swarm::IncomingStream incoming) {
+                              return serve_nonces(*server, {0, 0, 0}, taken, std::move(incoming));
+                            });
+  add_client({"1.2.3.4"});
+  const auto& result = first_result(3s);
+  EXPECT_EQ(result.verdict, Reachability::reachable) << result.reason;
+  EXPECT_EQ(taken, 1u);
+  EXPECT_EQ(client->client.metrics().dial_backs.value(), 1u);
+  EXPECT_EQ(client->client.metrics().unknown_nonces.value(), 2u);
+}
+
+TEST_F(AutonatV2Test, AWrongNonceWithAClaimIsNoEvidence) {
+  std::size_t taken = 0;
+  server->node.swarm.handle(std::string(kDialRequestProtocol), {},
+                            [&](swarm::IncomingStream incoming) {
+                              return serve_nonces(*server, {1}, taken, std::move(incoming));
+                            });
+  add_client({"1.2.3.4"});
+  const auto& result = first_result(8s);
+  EXPECT_EQ(result.verdict, Reachability::unknown) << result.reason;
+  EXPECT_EQ(result.dial_status, DialStatus::ok);
+  EXPECT_FALSE(result.dialed_from);
+  EXPECT_EQ(taken, 0u);
+  EXPECT_EQ(client->client.metrics().unproven.value(), 1u);
+}
+
+TEST_F(AutonatV2Test, AServerThatWasLostWithOurAddressIsAskedAgainAtOnce) {
+  add_client({"1.2.3.4"});
+  client->client.start();
+  introduce(*server);
+  world.run_for(20ms);
+  ASSERT_TRUE(client->client.is_expecting_dial_backs());
+  client_machine->set_addresses({"1.2.3.5"});
+  for (const auto& each : client->node.swarm.connections())
+    client->node.swarm.close_connection(each.id);
+  client->addresses = {client->node.listen("/ip4/1.2.3.5/tcp/4001")};
+  introduce(*server);
+  world.run_for(1s);
+  ASSERT_EQ(client->results.size(), 2u);
+  EXPECT_EQ(client->results[0].verdict, Reachability::unknown);
+  EXPECT_EQ(client->results[1].verdict, Reachability::reachable) << client->results[1].reason;
 }
 
 TEST_F(AutonatV2Test, HangingUpIsNoEvidenceAndIsBackedOffFrom) {

@@ -138,6 +138,12 @@ void Client::on_connected(const swarm::ConnectionInfo& connection) {
 
 void Client::on_disconnected(const swarm::ConnectionInfo& connection, Error) {
   services_.erase(connection.id);
+  const auto server = servers_.find(connection.peer);
+  if (server != servers_.end() && !is_local_address_there(connection)) {
+    server->second.failures = 0;  // What failed meanwhile failed by us.
+    server->second.not_before = TimePoint();
+    woken_.notify();
+  }
   if (!connection.remote.is_relayed()) on_dialing(connection.remote);
 }
 
@@ -344,12 +350,32 @@ void Client::ended(const Probe& probe, const AddressResult& result) {
     // It has not been asked, as it were: only the pause holds it back, or the only server there is
     // would be left alone for as long as one that has answered.
     server.asked.erase(first);
-    server.not_before = env_.now() + back_off(server.failures++);
+    // A connection that went with an address of ours was not the server's to keep.
+    if (is_alive(probe.server) || is_local_address_there(probe.server))
+      server.not_before = env_.now() + back_off(server.failures++);
+  }
+  if (is_worth_another(server, first, result)) {
+    server.asked.erase(first);
+    server.asked_again[first] = env_.now();
+    const auto wish = wanted_.find(first);
+    if (wish != wanted_.end()) ++wish->second.count;
   }
   settle(first, result, is_refusal);
   count(result, is_refusal);
   report(result);
   woken_.notify();
+}
+
+/// It had somebody dial whom we have written to since it asked: what came in says little, and by
+/// now that one knows us, so that the next one is asked instead.
+bool Client::is_worth_another(Server& server, const Multiaddr& first,
+                              const AddressResult& result) const {
+  const bool was_helped = result.dialed_from && result.dialed_from != result.server_ip;
+  if (result.verdict != Reachability::reachable || !result.is_from_known_ip || !was_helped)
+    return false;
+  const auto again = server.asked_again.find(first);
+  return result.address == first &&
+         (again == server.asked_again.end() || env_.now() >= again->second + config_.throttle);
 }
 
 void Client::settle(const Multiaddr& first, const AddressResult& result, bool is_refusal) {
@@ -453,15 +479,25 @@ std::vector<Multiaddr> Client::usable_addresses() const {
 
 void Client::forget_strangers() {
   const auto now = env_.now();
-  for (auto& [peer, server] : servers_)
-    std::erase_if(server.asked, [&](const auto& entry) {
-      return now - entry.second >= std::max(config_.throttle, kMemory);
-    });
+  const auto is_old = [&](const auto& entry) {
+    return now - entry.second >= std::max(config_.throttle, kMemory);
+  };
+  for (auto& [peer, server] : servers_) {
+    std::erase_if(server.asked, is_old);
+    std::erase_if(server.asked_again, is_old);
+  }
   std::erase_if(servers_, [&](const auto& entry) {
     const auto& server = entry.second;
     return server.probing.empty() && server.asked.empty() && now >= server.not_before &&
            !swarm_.is_connected(entry.first);
   });
+}
+
+bool Client::is_local_address_there(const swarm::ConnectionInfo& connection) const {
+  const auto ip = connection.local.ip();
+  if (!ip || ip->is_loopback()) return true;
+  return std::ranges::any_of(env_.interface_addresses(),
+                             [&](const InterfaceAddress& each) { return each.ip == *ip; });
 }
 
 Duration Client::back_off(int failures) {

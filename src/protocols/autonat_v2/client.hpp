@@ -107,6 +107,8 @@ class Client final : private swarm::Observer {
     /// It has answered for another address than the first, as rust does: it is asked one by one.
     bool is_picky = false;
     std::map<Multiaddr, TimePoint> asked;
+    /// When it was asked again, as its helper had become one that we know.
+    std::map<Multiaddr, TimePoint> asked_again;
   };
   /// What we still want to know of one address.
   struct Wish {
@@ -157,6 +159,8 @@ class Client final : private swarm::Observer {
                           const ArrivedDialBack* dial_back) const;
   Task<AddressResult> learn(Probe probe);
   void ended(const Probe& probe, const AddressResult& result);
+  /// It is to be asked again at once, as it may find a better witness now.
+  bool is_worth_another(Server& server, const Multiaddr& first, const AddressResult& result) const;
   /// What the result says of the wishes that it came of.
   void settle(const Multiaddr& first, const AddressResult& result, bool is_refusal);
   void count(const AddressResult& result, bool is_refusal);
@@ -165,6 +169,7 @@ class Client final : private swarm::Observer {
   Task<> take_dial_back(swarm::IncomingStream incoming);
   void note_dial_back(const swarm::ConnectionInfo& connection);
   bool is_alive(const swarm::ConnectionInfo& connection) const;
+  bool is_local_address_there(const swarm::ConnectionInfo& connection) const;
 
   std::vector<Multiaddr> usable_addresses() const;
   void forget_strangers();

@@ -11,20 +11,6 @@ namespace {
 /// Our addresses may be so old: asking the kernel costs as much as a handshake.
 constexpr Duration kLookAgainAfter = std::chrono::seconds(1);
 
-/// Closes a connection that has served its purpose, whatever ends the task that made it.
-class Closing {
- public:
-  Closing(swarm::Swarm& swarm, swarm::ConnectionId connection)
-      : swarm_(swarm), connection_(connection) {}
-  Closing(const Closing&) = delete;
-  Closing& operator=(const Closing&) = delete;
-  ~Closing() { swarm_.close_connection(connection_); }
-
- private:
-  swarm::Swarm& swarm_;
-  swarm::ConnectionId connection_;
-};
-
 /// A dial that failed for a reason of ours, and so says nothing about the address.
 bool is_our_fault(Error error) {
   for (const auto code :
@@ -36,17 +22,14 @@ bool is_our_fault(Error error) {
 
 }  // namespace
 
-/// Counts a dial-back against max_dials.
-class Dialer::Running {
- public:
-  explicit Running(Dialer& dialer) : dialer_(dialer) { ++dialer_.running_count_; }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() { --dialer_.running_count_; }
+Dialer::Attempt::Attempt(Dialer& dialer) : dialer_(dialer) {
+  ++dialer_.running_count_;
+}
 
- private:
-  Dialer& dialer_;
-};
+Dialer::Attempt::~Attempt() {
+  --dialer_.running_count_;
+  if (connection_) dialer_.swarm_.close_connection(*connection_);
+}
 
 bool Dialer::is_willing_to_dial(const Multiaddr& address, const PeerId& client) const {
   const auto named = address.peer_id();
@@ -80,23 +63,35 @@ const std::vector<InterfaceAddress>& Dialer::interfaces() const {
 
 Task<DialStatus> Dialer::dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
                                    Duration round_trip) {
+  auto reaching = reach(std::move(client), std::move(address), round_trip, Duration(0));
+  PYRSIA_CO_TRY(const auto attempt, co_await std::move(reaching));
+  if (!attempt->has_reached()) co_return DialStatus::dial_error;
+  co_return co_await deliver(*attempt, nonce);
+}
+
+Task<std::unique_ptr<Dialer::Attempt>> Dialer::reach(PeerId client, Multiaddr address,
+                                                     Duration round_trip, Duration waited) {
   if (running_count_ >= config_.max_dials) co_return Errc::limit_reached;
-  const Running running(*this);
+  auto attempt = std::make_unique<Attempt>(*this);
   swarm::DialRequest request{.peer = std::move(client), .addresses = {address.without_peer()}};
   request.is_only_these = true;
   request.is_new_connection = true;
   request.use_new_port = true;  // Else we would come through the hole of the client's own traffic.
   // The way to where a packet is dropped is as long as the way to the client, about.
   const auto way = std::clamp(round_trip, Duration(0), config_.max_round_trip);
-  request.reach_timeout = config_.reach_timeout + 3 * way;
   request.repeat_after = config_.repeat_after + 3 * way / 2;
+  request.reach_timeout =
+      std::max(config_.reach_timeout + 3 * way - waited, request.repeat_after + way);
   auto dial = swarm_.connect(std::move(request));
   const auto connection =
       co_await with_timeout(swarm_.env(), config_.dial_timeout, std::move(dial));
   if (!connection && is_our_fault(connection.error())) co_return connection.error();
-  if (!connection) co_return DialStatus::dial_error;
-  const Closing closing(swarm_, connection->id);
-  auto handing = hand_over(connection->id, nonce);
+  if (connection) attempt->connection_ = connection->id;
+  co_return attempt;
+}
+
+Task<DialStatus> Dialer::deliver(const Attempt& attempt, std::uint64_t nonce) {
+  auto handing = hand_over(*attempt.connection_, nonce);
   const auto handed =
       co_await with_timeout(swarm_.env(), config_.stream_timeout, std::move(handing));
   if (!handed && handed.error() == Errc::cancelled) co_return handed.error();

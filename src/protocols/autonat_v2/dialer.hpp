@@ -9,6 +9,8 @@
 #include <pyrsia/peer_id.hpp>
 #include <pyrsia/time.hpp>
 
+#include <memory>
+#include <optional>
 #include <vector>
 
 namespace pyrsia::autonat_v2 {
@@ -44,9 +46,29 @@ class Dialer {
   Task<DialStatus> dial_back(PeerId client, Multiaddr address, std::uint64_t nonce,
                              Duration round_trip);
 
- private:
-  class Running;
+  /// A dial that has ended: while it lives, its connection does, and it counts against max_dials.
+  class Attempt {
+   public:
+    explicit Attempt(Dialer& dialer);
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    ~Attempt();
+    bool has_reached() const { return connection_.has_value(); }
 
+   private:
+    friend class Dialer;
+    Dialer& dialer_;
+    std::optional<swarm::ConnectionId> connection_;
+  };
+  /// The first half of dial_back(): who is reached is told nothing yet. `waited` has passed since
+  /// another dial to the same address began, and is taken off the time to reach it. Errors: the
+  /// same.
+  Task<std::unique_ptr<Attempt>> reach(PeerId client, Multiaddr address, Duration round_trip,
+                                       Duration waited);
+  /// The second half, for one that has reached the client. Errors: `Errc::cancelled`.
+  Task<DialStatus> deliver(const Attempt& attempt, std::uint64_t nonce);
+
+ private:
   Task<> hand_over(swarm::ConnectionId connection, std::uint64_t nonce);
   bool has_family_of(const IpAddress& target) const;
   const std::vector<InterfaceAddress>& interfaces() const;

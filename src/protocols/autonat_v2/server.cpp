@@ -179,8 +179,9 @@ Task<DialStatus> Server::dial_back(swarm::ConnectionInfo client, Multiaddr addre
     sibling::Request request{client.peer, address, nonce, round_trip_to(client)};
     auto dialing = siblings_.dial_back(std::move(request), own_ip);
     const auto dialed = co_await std::move(dialing);
-    if (dialed) metrics_.dials_by_sibling.add();
-    if (dialed || dialed.error() != Errc::unavailable) co_return dialed;
+    if (dialed) (dialed->is_by_us ? metrics_.dials_by_us : metrics_.dials_by_sibling).add();
+    if (dialed) co_return dialed->status;
+    if (dialed.error() != Errc::unavailable) co_return dialed.error();
     metrics_.dials_without_sibling.add();
   }
   metrics_.dials_by_us.add();

@@ -98,6 +98,48 @@ inline Task<DialResponse> ask_and_pay(Node& client, PeerId server, Bytes bytes, 
   co_return *response;
 }
 
+/// Pays by one frame that is larger than any may be.
+inline Task<DialResponse> pay_at_once(Node& client, PeerId server, Bytes bytes) {
+  PYRSIA_CO_TRY(const auto stream, co_await open_request(client, std::move(server)));
+  PYRSIA_CO_TRY(co_await wire::write_frame(*stream, bytes));
+  PYRSIA_CO_TRY(co_await wire::read_frame(*stream, kMaxReceivedBytes));
+  const Bytes huge(kMaxDialDataBytes + 1000, 0x1a);
+  PYRSIA_CO_TRY(co_await wire::write_frame(*stream, huge));
+  PYRSIA_CO_TRY(const auto answer, co_await wire::read_frame(*stream, kMaxReceivedBytes));
+  PYRSIA_CO_TRY(const auto message, decode(answer));
+  const auto* response = std::get_if<DialResponse>(&message);
+  if (!response) co_return Errc::protocol_violation;
+  co_return *response;
+}
+
+/// Pays the most that can be asked, and goes on until the server ends it.
+inline Task<> pay_for_ever(Node& client, PeerId server, Bytes bytes) {
+  PYRSIA_CO_TRY(const auto stream, co_await open_request(client, std::move(server)));
+  PYRSIA_CO_TRY(co_await wire::write_frame(*stream, bytes));
+  const DialDataResponse data{kDialDataChunkBytes};
+  const auto chunk = encode(data);
+  for (;;) PYRSIA_CO_TRY(co_await wire::write_frame(*stream, chunk));
+}
+
+/// Dials the client back as it should, and brings `nonces`, each told by its distance from the
+/// right one, then says that all is well. Counts those that are taken.
+inline Task<> serve_nonces(Node& server, std::vector<std::uint64_t> nonces, std::size_t& taken,
+                           swarm::IncomingStream incoming) {
+  auto& swarm = server.node.swarm;
+  PYRSIA_CO_TRY(const auto request, co_await receive_request(*incoming.stream));
+  swarm::DialRequest dial{.peer = incoming.connection.peer, .addresses = request.addresses};
+  dial.is_only_these = dial.is_new_connection = dial.use_new_port = true;
+  PYRSIA_CO_TRY(const auto back, co_await swarm.connect(std::move(dial)));
+  const std::string protocol(kDialBackProtocol);
+  for (const auto distance : nonces) {
+    PYRSIA_CO_TRY(const auto stream, co_await swarm.open_stream_on(back.id, protocol));
+    const auto sent = co_await send_nonce(*stream, request.nonce + distance);
+    taken += sent.has_value();
+  }
+  const DialResponse response{ResponseStatus::ok, 0, DialStatus::ok};
+  co_return co_await respond(*incoming.stream, response);
+}
+
 /// A server that says "reached" and has not dialed.
 inline Task<> claim_success(swarm::IncomingStream incoming) {
   PYRSIA_CO_TRY(co_await receive_request(*incoming.stream));

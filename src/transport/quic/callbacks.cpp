@@ -24,7 +24,7 @@ struct Callbacks {
     cid->datalen = size;
     auto& shared = session.port_.shared();
     shared.env.random({cid->data, size});
-    const auto& key = shared.secrets.reset;
+    const auto key = session.port_.reset_key();
     if (ngtcp2_crypto_generate_stateless_reset_token(token, key.data(), key.size(), cid) != 0)
       return NGTCP2_ERR_CALLBACK_FAILURE;
     session.add_id(*cid);

@@ -62,6 +62,10 @@ struct Metrics {
 struct Secrets {
   explicit Secrets(const KeyPair& host_key);
 
+  /// Of the socket bound to `local`, and of no other of ours: a connection id of one is unknown to
+  /// the others, which would give away its reset token. Spec: RFC 9000, 21.11.
+  std::array<std::uint8_t, 32> reset_key(const pyrsia::Endpoint& local) const;
+
   std::array<std::uint8_t, 32> reset;
   std::array<std::uint8_t, 32> token;
 };

@@ -38,6 +38,7 @@ Port::Port(Shared& shared, std::unique_ptr<UdpSocket> socket, bool is_for_one_di
     : shared_(shared),
       socket_(std::move(socket)),
       local_(socket_->local()),
+      reset_key_(shared.secrets.reset_key(local_)),
       is_for_one_dial_(is_for_one_dial),
       sessions_by_id_(0, ConnectionId::Hash{random_key(shared.env)}),
       sessions_by_token_(0, ConnectionId::Hash{random_key(shared.env)}),
@@ -244,7 +245,7 @@ void Port::dispatch(const ReceivedDatagram& datagram) {
   if ((bytes[0] & kLongHeader) != 0) return begin(datagram);
   if (is_reset_of_peer(datagram)) return;
   if (give_to_others(datagram) || (bytes[0] & kFixedBit) == 0) return;
-  const auto reset = make_reset(shared_.env, shared_.secrets, id.bytes(), bytes.size(), made);
+  const auto reset = make_reset(shared_.env, reset_key_, id.bytes(), bytes.size(), made);
   if (!reset.empty()) shared_.metrics.resets.add();
   answer(datagram, reset);
 }

@@ -65,6 +65,8 @@ class Port {
   Task<std::unique_ptr<Session>> accept();
 
   const pyrsia::Endpoint& local() const { return local_; }
+  /// What the reset tokens of our connection ids are made of.
+  BytesView reset_key() const { return reset_key_; }
   bool is_for_one_dial() const { return is_for_one_dial_; }
   Shared& shared() { return shared_; }
   const Shared& shared() const { return shared_; }
@@ -135,6 +137,7 @@ class Port {
   Shared& shared_;
   std::unique_ptr<UdpSocket> socket_;
   const pyrsia::Endpoint local_;
+  const std::array<std::uint8_t, 32> reset_key_;
   const bool is_for_one_dial_;
   bool is_listening_ = false;
   bool is_closed_ = false;

@@ -15,4 +15,11 @@ Secrets::Secrets(const KeyPair& host_key) {
   std::copy_n(token_key.begin(), token.size(), token.begin());
 }
 
+std::array<std::uint8_t, 32> Secrets::reset_key(const pyrsia::Endpoint& local) const {
+  const auto socket = crypto::hmac_sha256(reset, as_bytes(local.to_string()));
+  std::array<std::uint8_t, 32> key;
+  std::copy_n(socket.begin(), key.size(), key.begin());
+  return key;
+}
+
 }  // namespace pyrsia::transport::quic

@@ -126,7 +126,7 @@ bool Session::start_as_server(const ReceivedDatagram& first, const Opening& open
   params.retry_scid_present = is_retried ? 1 : 0;
   if (is_retried) params.retry_scid = header.dcid;
   const auto own = port_.random_id(kConnectionIdBytes);
-  const auto& key = port_.shared().secrets.reset;
+  const auto key = port_.reset_key();
   params.stateless_reset_token_present =
       ngtcp2_crypto_generate_stateless_reset_token(params.stateless_reset_token, key.data(),
                                                    key.size(), &own) == 0

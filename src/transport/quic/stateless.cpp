@@ -53,14 +53,13 @@ BytesView make_retry(Env& env, const Secrets& secrets, const ngtcp2_pkt_hd& head
                                      &header.dcid, token.data(), static_cast<std::size_t>(size)));
 }
 
-BytesView make_reset(Env& env, const Secrets& secrets, BytesView connection_id, std::size_t size,
+BytesView make_reset(Env& env, BytesView key, BytesView connection_id, std::size_t size,
                      StatelessPacket& out) {
   if (size <= kMinResetBytes) return {};
   ngtcp2_cid cid;
   ngtcp2_cid_init(&cid, connection_id.data(), connection_id.size());
   std::array<std::uint8_t, NGTCP2_STATELESS_RESET_TOKENLEN> token;
-  if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), secrets.reset.data(),
-                                                   secrets.reset.size(), &cid) != 0)
+  if (ngtcp2_crypto_generate_stateless_reset_token(token.data(), key.data(), key.size(), &cid) != 0)
     return {};
   const auto length = std::min(size - 1, kMaxResetBytes);
   std::array<std::uint8_t, kMaxResetBytes> random;

@@ -27,9 +27,9 @@ BytesView make_version_negotiation(Env& env, const ngtcp2_version_cid& packet,
 BytesView make_retry(Env& env, const Secrets& secrets, const ngtcp2_pkt_hd& header,
                      const pyrsia::Endpoint& client, const ngtcp2_cid& new_id,
                      StatelessPacket& out);
-/// Shorter than the packet of `size` bytes that it answers, so that two servers cannot go on
-/// for ever.
-BytesView make_reset(Env& env, const Secrets& secrets, BytesView connection_id, std::size_t size,
+/// `key` is that of the socket. Shorter than the packet of `size` bytes that it answers, so that
+/// two servers cannot go on for ever.
+BytesView make_reset(Env& env, BytesView key, BytesView connection_id, std::size_t size,
                      StatelessPacket& out);
 /// A CONNECTION_CLOSE with a transport error code.
 BytesView make_refusal(const ngtcp2_pkt_hd& header, std::uint64_t code, StatelessPacket& out);

@@ -206,12 +206,59 @@ TEST(QuicTransport, LossReorderAndCongestionLoseNoByte) {
   }
 }
 
-TEST(QuicTransport, ASmallMtuIsFound) {
+/// Of the packets of A, as they arrive.
+struct Seen {
+  explicit Seen(Peers& p) : peers(p) {
+    peers.net.set_trace([this](const std::string& line) { note(line); });
+  }
+  ~Seen() { peers.net.set_trace(nullptr); }
+  void note(const std::string& line) {
+    if (line.find("delivered: udp 1.2.3.4:") == line.npos) return;
+    ++count;
+    if (line.find(" ECT ") != line.npos) ++marked_capable;
+    largest = std::max(largest, std::stoul(line.substr(line.rfind('+') + 1)));
+  }
+
+  Peers& peers;
+  std::size_t count = 0;
+  std::size_t marked_capable = 0;
+  std::size_t largest = 0;
+};
+
+TEST(QuicTransport, PacketsSayThatTheyKnowOfCongestion) {
   Peers peers;
-  auto path = sim::delay_of(20ms);
-  path.mtu_bytes = 1300;
-  peers.net.set_default_path(path);
+  peers.net.set_default_path(sim::delay_of(20ms));
+  Seen seen(peers);
   transfer(peers, 1, 200'000);
+  EXPECT_GT(seen.count, 100U);
+  EXPECT_GT(seen.marked_capable, seen.count * 9 / 10);  // Not all, until it is known to be of use.
+}
+
+// No packet is lost in either case: only the peer's word on the marks makes the sender slow down.
+TEST(QuicTransport, MarksOfCongestionAreFedBack) {
+  const auto time_of = [](double marks) {
+    Peers peers;
+    auto path = sim::delay_of(20ms);
+    path.congestion_marks = marks;
+    peers.net.set_default_path(path);
+    transfer(peers, 1, 2'000'000);
+    return peers.world.now().time_since_epoch();
+  };
+  EXPECT_GT(time_of(0.2), 2 * time_of(0));
+}
+
+TEST(QuicTransport, PacketsGrowToWhatThePathCarries) {
+  for (const auto& [mtu, payload] : {std::pair{1500U, 1452U}, std::pair{1448U, 1372U},
+                                     std::pair{1300U, 1232U}, std::pair{1240U, 1200U}}) {
+    SCOPED_TRACE(mtu);
+    Peers peers;
+    auto path = sim::delay_of(20ms);
+    path.mtu_bytes = mtu;
+    peers.net.set_default_path(path);
+    Seen seen(peers);
+    transfer(peers, 1, 200'000);
+    EXPECT_EQ(seen.largest, payload);
+  }
 }
 
 }  // namespace

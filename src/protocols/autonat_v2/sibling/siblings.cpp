@@ -1,9 +1,12 @@
 #include "protocols/autonat_v2/sibling/siblings.hpp"
 
 #include "protocols/autonat_v2/sibling/exchange.hpp"
+#include "runtime/beside.hpp"
+#include "runtime/event.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace pyrsia::autonat_v2::sibling {
 namespace {
@@ -17,7 +20,25 @@ bool is_allowed(swarm::Throttle& throttle, const PeerId& peer, const IpAddress& 
   return true;
 }
 
+bool is_over_udp(const Multiaddr& address) {
+  return address.has(Protocol::udp);
+}
+
 }  // namespace
+
+/// One dial-back, as long as it goes on: a sibling's dial, and ours beside it.
+struct Siblings::Effort {
+  Effort(Env& env, Request r)
+      : request(std::move(r)), begin(env.now()), hurry(env.executor()), ended(env.executor()) {}
+
+  const Request request;
+  const TimePoint begin;
+  std::optional<PeerId> asked;  ///< Whose answer is waited for.
+  Event hurry;                  ///< It has failed already: we begin.
+  bool has_ended = false;       ///< Our own dial, and the check of the sibling.
+  Event ended;
+  std::unique_ptr<Dialer::Attempt> own;  ///< Only if it has reached the client.
+};
 
 Siblings::Siblings(swarm::Swarm& swarm, const Config& config, Dialer& dialer, Logger log)
     : swarm_(swarm),
@@ -73,7 +94,8 @@ Task<Response> Siblings::help(PeerId asker, Request request) {
     metrics_.rejected.add();
     co_return Response{Status::refused};
   }
-  if (swarm_.is_connected(request.client)) {
+  // Who asks for itself wants to know whether we can dial at all.
+  if (request.client != asker && swarm_.is_connected(request.client)) {
     metrics_.known_clients.add();
     co_return Response{Status::known_client};
   }
@@ -97,11 +119,25 @@ Task<Response> Siblings::help(PeerId asker, Request request) {
                                                            : Status::internal_error};
 }
 
-Task<DialStatus> Siblings::dial_back(Request request, IpAddress own_ip) {
-  for (const auto& sibling : helpers(request.address, own_ip)) {
+Task<Helped> Siblings::dial_back(Request request, IpAddress own_ip) {
+  const auto nonce = request.nonce;
+  Effort effort(env_, std::move(request));
+  auto having = have_dialed(effort, own_ip);
+  auto beside = dial_beside(effort);
+  const auto dialed = co_await with_beside(env_, std::move(having), std::move(beside));
+  if (dialed) co_return Helped{*dialed, false};
+  if (dialed.error() != Errc::unavailable || !effort.own) co_return dialed.error();
+  PYRSIA_CO_TRY(const auto delivered, co_await dialer_.deliver(*effort.own, nonce));
+  co_return Helped{delivered, true};
+}
+
+Task<DialStatus> Siblings::have_dialed(Effort& effort, IpAddress own_ip) {
+  const auto is_udp = is_over_udp(effort.request.address);
+  for (const auto& sibling : helpers(effort.request.address, own_ip)) {
     metrics_.requests.add();
-    const auto response =
-        co_await with_timeout(env_, config_.request_timeout, ask(sibling, request));
+    effort.asked = sibling;
+    auto asking = ask(sibling, effort.request);
+    const auto response = co_await with_timeout(env_, config_.request_timeout, std::move(asking));
     if (!response && response.error() == Errc::cancelled) co_return response.error();
     if (!response) {
       metrics_.failed.add();
@@ -111,10 +147,81 @@ Task<DialStatus> Siblings::dial_back(Request request, IpAddress own_ip) {
       if (response.error() == Errc::timed_out) co_return Errc::timed_out;
       continue;
     }
-    if (response->status == Status::dialed) co_return response->dial_status;
-    log_.debug("sibling does not help", {{"status", name(response->status)}});
+    if (response->status != Status::dialed) {
+      log_.debug("sibling does not help", {{"status", name(response->status)}});
+      continue;
+    }
+    if (response->dial_status != DialStatus::dial_error) {
+      siblings_[sibling].health(is_udp).has_reached_client(env_.now());
+      co_return response->dial_status;
+    }
+    PYRSIA_CO_TRY(const bool counts, co_await is_evidence(sibling, effort));
+    if (counts) co_return DialStatus::dial_error;
+    metrics_.doubted.add();
+    log_.debug("sibling cannot dial", {{"sibling", sibling.to_string()}});
+    siblings_[sibling].rests_until = env_.now() + config_.rest;
   }
   co_return Errc::unavailable;
+}
+
+Task<bool> Siblings::is_evidence(PeerId sibling, Effort& effort) {
+  effort.hurry.notify();
+  while (!effort.has_ended) PYRSIA_CO_TRY(co_await effort.ended.wait());
+  if (!effort.own) co_return true;  // Neither of us has reached it.
+  const auto& address = effort.request.address;
+  const bool is_udp = is_over_udp(address);
+  PYRSIA_CO_TRY(co_await check(sibling, is_udp));
+  auto& health = siblings_[sibling].health(is_udp);
+  health.has_missed(*address.ip());
+  co_return !health.is_suspect() && health.is_proven(env_.now());
+}
+
+Task<> Siblings::dial_beside(Effort& effort) {
+  const auto& request = effort.request;
+  const auto patience = config_.own_dial_after + request.round_trip;
+  const auto hurried = co_await with_timeout(env_, patience, effort.hurry.wait());
+  if (!hurried && hurried.error() == Errc::cancelled) co_return hurried.error();
+  auto reaching =
+      dialer_.reach(request.client, request.address, request.round_trip, env_.now() - effort.begin);
+  auto attempt = co_await std::move(reaching);
+  if (!attempt && attempt.error() == Errc::cancelled) co_return attempt.error();
+  if (attempt && (*attempt)->has_reached()) {
+    effort.own = *std::move(attempt);
+    // While the sibling still tries: the truth shall not take longer for it.
+    if (effort.asked) PYRSIA_CO_TRY(co_await check(*effort.asked, is_over_udp(request.address)));
+  }
+  effort.has_ended = true;
+  effort.ended.notify();
+  co_return ok;
+}
+
+Task<> Siblings::check(PeerId sibling, bool is_udp) {
+  const auto own = own_address(is_udp);
+  if (!own || siblings_[sibling].health(is_udp).is_proven(env_.now())) co_return ok;
+  metrics_.checks.add();
+  Request asked{swarm_.local_peer(), *own, env_.random_below(UINT64_MAX), Duration(0)};
+  auto asking = ask(sibling, std::move(asked));
+  const auto response = co_await with_timeout(env_, config_.request_timeout, std::move(asking));
+  if (!response && response.error() == Errc::cancelled) co_return response.error();
+  // That it was let in is enough: who minds the nonce is our client, if there is one.
+  if (response && response->status == Status::dialed &&
+      response->dial_status != DialStatus::dial_error)
+    siblings_[sibling].health(is_udp).has_reached_us(env_.now());
+  co_return ok;
+}
+
+/// One of ours that it should be able to reach; of the other kind if there is none of this one.
+std::optional<Multiaddr> Siblings::own_address(bool is_udp) const {
+  auto own = config_.own_addresses;
+  std::ranges::copy(swarm_.listen_addresses(), std::back_inserter(own));
+  std::erase_if(own, [&](const Multiaddr& each) {
+    return !each.ip() || !swarm_.classifier().is_usable_by_others(each);
+  });
+  const auto same = [&](const Multiaddr& each) { return is_over_udp(each) == is_udp; };
+  const auto found = std::ranges::find_if(own, same);
+  if (found != own.end()) return *found;
+  if (!own.empty()) return own.front();
+  return std::nullopt;
 }
 
 Task<Response> Siblings::ask(PeerId sibling, Request asked) {

@@ -27,8 +27,15 @@ std::string listed(std::uint8_t number) {
 /// Boot server 1 at 5.6.7.1, 2 at 5.6.7.2, …, all of which list each other, and a client behind a
 /// NAT that is connected to the first.
 struct Cluster {
-  explicit Cluster(std::uint8_t size, std::uint64_t failing_operation = UINT64_MAX) {
-    net.fail_operation(failing_operation);
+  struct Setup {
+    std::uint64_t failing_operation = UINT64_MAX;
+    std::uint8_t mute =
+        0;  ///< So many siblings can be reached, but their network lets no dial out.
+    std::uint64_t seed = 1;
+  };
+  explicit Cluster(std::uint8_t size) : Cluster(size, Setup()) {}
+  Cluster(std::uint8_t size, const Setup& setup) : world(setup.seed) {
+    net.fail_operation(setup.failing_operation);
     sim::PathConfig path;
     path.one_way_delay = 50ms;
     net.set_default_path(path);
@@ -37,7 +44,8 @@ struct Cluster {
       for (std::uint8_t j = 1; j <= size; ++j)
         if (i != j) config.peers.push_back(addr(listed(j)));
       const auto ip = "5.6.7." + std::to_string(i);
-      machines.push_back(&net.add_host({ip, {ip}, nullptr, 0ms}));
+      auto* box = i > 1 && i <= setup.mute + 1 ? &net.add_nat(mute_box(ip)) : nullptr;
+      machines.push_back(&net.add_host({ip, {ip}, box, 0ms}));
       members.push_back(std::make_unique<Node>(*machines.back(), i, config));
       if (!members.back()->node.swarm.listen(addr("/ip4/" + ip + "/tcp/4001"))) is_broken = true;
       members.back()->server.start();
@@ -48,6 +56,12 @@ struct Cluster {
   ~Cluster() {
     for (const auto& node : members) stop(*node);
     if (client) stop(*client);
+  }
+  static sim::NatConfig mute_box(const std::string& ip) {
+    sim::NatConfig config;
+    config.blocks_dials = true;
+    config.forwards = {{sim::Protocol::tcp, 4001, {*IpAddress::parse(ip), 4001}}};
+    return config;
   }
   void stop(Node& node) {
     auto [stopped] = world.run(node.stop());
@@ -61,7 +75,8 @@ struct Cluster {
     config.mapping = mapping;
     config.filtering = filtering;
     config.allocation = allocation;
-    add_client(net.add_host({"c", {"192.168.1.5"}, &net.add_nat(config), 0ms}));
+    nat = &net.add_nat(config);
+    add_client(net.add_host({"c", {"192.168.1.5"}, nat, 0ms}));
   }
   void add_client(sim::SimHost& machine) {
     client = std::make_unique<Node>(machine, 99);
@@ -89,6 +104,7 @@ struct Cluster {
   std::vector<sim::SimHost*> machines;
   std::vector<std::unique_ptr<Node>> members;
   std::unique_ptr<Node> client;
+  sim::SimNat* nat = nullptr;
   bool is_broken = false;  ///< Somebody could not even listen.
 };
 
@@ -139,8 +155,40 @@ TEST(Siblings, OneThatTheClientIsConnectedToDoesNotHelp) {
   cluster.add_client(all, Dependence::address_dependent, sim::PortAllocation::preserve);
   cluster.connect_client_to(2);
   EXPECT_EQ(cluster.ask().verdict, Reachability::unreachable);
-  EXPECT_EQ(cluster.members[2]->siblings.metrics().helped.value(), 1u);
+  // It has dialed the client, and the server, to show that it can.
+  EXPECT_EQ(cluster.members[2]->siblings.metrics().helped.value(), 2u);
+  EXPECT_EQ(cluster.server().siblings.metrics().checks.value(), 1u);
   EXPECT_EQ(cluster.members[1]->siblings.metrics().helped.value(), 0u);
+}
+
+Task<> connect_only(Node& from, PeerId to) {
+  PYRSIA_CO_TRY(co_await swarm::connect(from.node, std::move(to)));
+  co_return ok;
+}
+
+// The client is on its way to a sibling that does not know it yet: its NAT lets that one in.
+TEST(Siblings, OneThatTheClientHasJustWrittenToIsNoWitnessForLong) {
+  const auto all = Dependence::endpoint_independent;
+  std::size_t early = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(3, {.seed = seed});
+    cluster.add_client(all, Dependence::address_dependent, sim::PortAllocation::preserve);
+    sim::PathConfig far;
+    far.one_way_delay = 300ms;
+    cluster.net.set_path(*cluster.nat, *cluster.machines[1], far);
+    auto& client = *cluster.client;
+    client.node.knows(cluster.members[1]->node, {listed(2)});
+    const auto to_far = swarm::test_key(2).peer_id();
+    TaskGroup connecting(client.node.env);
+    connecting.spawn(connect_only(client, to_far));
+    cluster.ask();
+    EXPECT_EQ(client.results.back().verdict, Reachability::unreachable);
+    early += client.results.size() > 1 && client.results.front().is_from_known_ip;
+    EXPECT_LE(client.results.size(), 2u);
+    EXPECT_EQ(connecting.size(), 0u);
+  }
+  EXPECT_GT(early, 0u);
 }
 
 TEST(Siblings, TwoDialBacksOfOneStrangerAtOnceAreBothAStrangers) {
@@ -197,12 +245,66 @@ TEST(Siblings, ASiblingThatFallsSilentMakesNobodyUnreachable) {
   cluster.net.partition({cluster.machines[1]}, {cluster.machines[0]});
   cluster.ask();
   cluster.world.run_for(10s);
-  EXPECT_EQ(cluster.client->results.front().verdict, Reachability::unknown);
+  ASSERT_GE(cluster.client->results.size(), 2u);
+  const auto first = cluster.client->results[1];  // Before it stands that none had come in 8 s.
+  EXPECT_EQ(first.verdict, Reachability::unknown);
+  EXPECT_EQ(first.response_status, ResponseStatus::internal_error);
   EXPECT_EQ(cluster.server().siblings.metrics().failed.value(), 1u);
   // It rests, so the next client is dialed by the server.
   cluster.client->client.probe(cluster.client->addresses);
   cluster.world.run_for(10s);
   EXPECT_EQ(cluster.client->results.back().verdict, Reachability::reachable);
+}
+
+// The only one that could bring a stranger's packets brings none to anybody.
+TEST(Siblings, OneThatCannotDialMakesNobodyUnreachable) {
+  const auto all = Dependence::endpoint_independent;
+  Cluster cluster(2, {.mute = 1});
+  cluster.add_client(all, all, sim::PortAllocation::preserve);
+  const auto result = cluster.ask();
+  EXPECT_EQ(result.verdict, Reachability::reachable) << result.reason;
+  EXPECT_TRUE(result.is_from_known_ip);  // So the client knows what it is worth.
+  EXPECT_EQ(cluster.server().siblings.metrics().doubted.value(), 1u);
+  EXPECT_EQ(cluster.server().server.metrics().dials_by_us.value(), 1u);
+}
+
+TEST(Siblings, AfterOneThatCannotDialAnotherIsAsked) {
+  const auto all = Dependence::endpoint_independent;
+  const auto yes = Reachability::reachable;
+  for (const auto filtering : {all, Dependence::address_dependent}) {
+    Cluster cluster(4, {.mute = 2});
+    cluster.add_client(all, filtering, sim::PortAllocation::preserve);
+    cluster.connect_client_to(1);
+    for (int i = 0; i < 4; ++i) {  // In whichever order they are asked.
+      cluster.client->node.swarm.peer_store().set_protocols(cluster.server().node.peer(),
+                                                            {std::string(kDialRequestProtocol)});
+      cluster.client->client.probe(cluster.client->addresses);
+      cluster.world.run_for(75s);  // Those that failed may be asked again.
+    }
+    ASSERT_GE(cluster.client->results.size(), 4u);
+    for (const auto& result : cluster.client->results) {
+      EXPECT_EQ(result.verdict, filtering == all ? yes : Reachability::unreachable)
+          << result.reason;
+      if (result.verdict == yes) EXPECT_EQ(result.dialed_from, *IpAddress::parse("5.6.7.4"));
+    }
+  }
+}
+
+TEST(Siblings, OneThatReachesItsFriendsAndNoneOfManyClientsIsNotBelieved) {
+  const TimePoint now(1h);
+  sibling::Health health;
+  EXPECT_FALSE(health.is_proven(now));
+  for (std::uint8_t i = 0; i < sibling::Health::kMostMissed; ++i) {
+    EXPECT_FALSE(health.is_suspect());
+    health.has_missed(IpAddress::v4({9, 9, 9, i}));
+    health.has_missed(IpAddress::v4({9, 9, 9, i}));  // Counts once.
+    health.has_reached_us(now);
+  }
+  EXPECT_TRUE(health.is_suspect());
+  health.has_reached_client(now);
+  EXPECT_FALSE(health.is_suspect());
+  EXPECT_TRUE(health.is_proven(now));
+  EXPECT_FALSE(health.is_proven(now + 1min));
 }
 
 Task<sibling::Response> ask_for_help(Node& from, PeerId sibling, sibling::Request asked) {
@@ -247,6 +349,23 @@ TEST(Siblings, TheHelpersOwnRulesHoldWhoeverAsks) {
   EXPECT_EQ(asked("/ip4/7.7.7.7/tcp/4001"), sibling::Status::rejected);
 }
 
+TEST(Siblings, OneAskerHasSixtyDialsAMinute) {
+  Cluster cluster(2);
+  auto& server = cluster.server();
+  const auto peer = cluster.members[1]->node.peer();
+  cluster.net.set_default_path(sim::PathConfig());
+  std::vector<std::string> ips;
+  for (int i = 1; i <= 61; ++i) ips.push_back("7.7.7." + std::to_string(i));
+  cluster.net.add_host({"v", ips, nullptr, 0ms});
+  for (std::uint8_t i = 0; i < 61; ++i) {
+    const auto target = addr("/ip4/" + ips[i] + "/tcp/4001");
+    const sibling::Request request{swarm::test_key(std::uint8_t(50 + i)).peer_id(), target, 7};
+    auto [answer] = cluster.world.run(ask_for_help(server, peer, request));
+    ASSERT_TRUE(answer) << answer.error();
+    EXPECT_EQ(answer->status, i < 60 ? sibling::Status::dialed : sibling::Status::rejected) << +i;
+  }
+}
+
 // Breaks every network operation of a probe through a sibling in turn: nobody is ever called
 // reachable who is not, and in the end the truth is known.
 TEST(Siblings, NoBreakMakesAClosedNodeReachable) {
@@ -254,7 +373,7 @@ TEST(Siblings, NoBreakMakesAClosedNodeReachable) {
   std::uint64_t operations = 0;  // Up to the first result.
   for (std::uint64_t broken = 0; broken <= operations; ++broken) {
     SCOPED_TRACE(broken);
-    Cluster cluster(2, broken);
+    Cluster cluster(2, {.failing_operation = broken});
     cluster.add_client(all, Dependence::address_dependent, sim::PortAllocation::preserve);
     if (cluster.is_broken) {  // Somebody could not even listen.
       ++operations;
