@@ -41,6 +41,7 @@ class FakeRouter {
     std::string upnp_answer = "";   ///< In place of every answer to a call.
     int replies = 1;                ///< To a search.
     std::uint32_t epoch_jump = 0;   ///< Its clock is ahead by so much more in every answer.
+    bool moves_always = false;      ///< It tells another outside address in every answer.
   };
   struct Entry {
     Endpoint internal;
@@ -95,6 +96,7 @@ class FakeRouter {
   }
 
  private:
+  IpAddress outside() { return does.moves_always ? IpAddress::v4({73, 1, 9, ++moves_}) : external; }
   std::uint32_t epoch() {
     const auto up = std::chrono::duration_cast<std::chrono::seconds>(env_.now() - booted_);
     return static_cast<std::uint32_t>(up.count()) + (epoch_ahead_ += does.epoch_jump);
@@ -155,7 +157,7 @@ class FakeRouter {
       response.result = pcp::ResultCode::not_authorized;
       return response;
     }
-    mapping.external = {internal.ip.is_v6() ? internal.ip : external, *port};
+    mapping.external = {internal.ip.is_v6() ? internal.ip : outside(), *port};
     if (does.has_wrong_nonce) mapping.nonce[0] ^= 1;
     return response;
   }
@@ -164,7 +166,7 @@ class FakeRouter {
     nat_pmp::Response response;
     response.result = does.nat_pmp_result;
     response.epoch_seconds = epoch();
-    response.external = external;
+    response.external = outside();
     response.mapping = request.mapping;
     if (!request.mapping || response.result != nat_pmp::ResultCode::success) return response;
     auto& mapping = *response.mapping;
@@ -354,6 +356,7 @@ class FakeRouter {
 
   Forward forward_;
   TimePoint booted_{};
+  std::uint8_t moves_ = 0;
   std::uint32_t epoch_ahead_ = 0;
   std::unique_ptr<UdpSocket> control_;
   std::unique_ptr<UdpSocket> ssdp_;

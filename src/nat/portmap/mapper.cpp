@@ -386,7 +386,8 @@ Task<> Mapper::renew(Path& path, const Listener& listener) {
       // Another address or port outside: what is built on it has to be built anew, and what else
       // had that address has lost it too.
       if (grant) {
-        if (grant->external.ip != leg.grant->external.ip) renew_all(path, i, env_.now());
+        if (grant->external.ip != leg.grant->external.ip)
+          renew_all(path, i, path.pace.next(env_.now()));
         co_return co_await make(path, listener);
       }
       error = grant.error();

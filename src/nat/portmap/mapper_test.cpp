@@ -165,6 +165,20 @@ TEST(Mapper, AClockThatJumpsInEveryAnswerIsNotAskedWithoutPause) {
   }
 }
 
+TEST(Mapper, ARouterThatMovesInEveryAnswerIsNotAskedWithoutPause) {
+  for (const auto method : {Method::pcp, Method::nat_pmp}) {
+    Home home;
+    home.use(method);
+    home.router.does.moves_always = true;
+    home.start();
+    home.mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}},
+                                {Transport::udp, {IpAddress::v4_any(), kPort}}});
+    home.world.run_for(5min);
+    EXPECT_EQ(home.status().state, State::granted) << name(method);
+    EXPECT_LE(home.router.requests, 100) << name(method);
+  }
+}
+
 TEST(Mapper, AnotherOutsideAddressWithoutARestartRenewsEveryMappingAtOnce) {
   for (const auto method : kMethods) {
     for (const bool is_announced : {true, false}) {
