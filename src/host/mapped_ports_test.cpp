@@ -1,5 +1,6 @@
 #include "host/mapped_ports.hpp"
 
+#include "host/test_scratch.hpp"
 #include "nat/portmap/fake_router.hpp"
 #include "runtime/timeout.hpp"
 #include "sim/host.hpp"
@@ -209,17 +210,8 @@ TEST(MappedPorts, AMappingThatComesBackIsJudgedThoughTheVerdictOfItsAddressStays
   EXPECT_EQ(home.mapping().state, "confirmed") << home.mapping().reason;
 }
 
-struct Scratch {
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "pyrsia-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
-
 TEST(MappedPorts, TheNextStartInAKnownNetworkSaysWhatWasTheCaseAndIsKnownToTheRouter) {
-  const Scratch scratch;
+  const host::Scratch scratch;
   Home home;
   home.memory = scratch.path / "memory.json";
   home.start_node();

@@ -1,5 +1,6 @@
 #include "host/network_memory.hpp"
 
+#include "host/test_scratch.hpp"
 #include "sim/world.hpp"
 
 #include <gtest/gtest.h>
@@ -27,15 +28,6 @@ KnownNetwork network(int number) {
   out.port_mapping = "endpoint_independent";
   return out;
 }
-
-struct Scratch {
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "pyrsia-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Scratch() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
 
 TEST(NetworkMemory, WhatIsWrittenIsReadAgain) {
   const std::vector<KnownNetwork> networks{network(1), network(2)};
