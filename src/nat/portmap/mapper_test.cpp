@@ -190,7 +190,9 @@ TEST(Mapper, AnotherOutsideAddressWithoutARestartRenewsEveryMappingAtOnce) {
                                   {Transport::udp, {IpAddress::v4_any(), kPort}}});
       home.world.run_for(20s);
       home.router.external = ip("73.9.9.9");
-      if (is_announced) EXPECT_TRUE(home.router.announce(ip("192.168.1.2")));
+      if (is_announced) {
+        EXPECT_TRUE(home.router.announce(ip("192.168.1.2")));
+      }
       home.world.run_for(is_announced ? Duration(2s) : home.config.check_interval + 2s);
       const auto report = home.mapper->report();
       ASSERT_EQ(report.mappings.size(), 2U);
