@@ -15,7 +15,7 @@ enum class ExitCode {
   bootstrap_failed = 30,  ///< node --once, probe: no boot server could be reached.
   usage = 64,             ///< A flag, or a value given by one, is wrong.
   not_running = 69,       ///< status: no daemon answers.
-  internal_error = 70,    ///< node, boot: it could not stop in time.
+  internal_error = 70,    ///< It did not stop in time, or was told to a second time.
   try_later = 75,         ///< A port is in use, or the verdict is not known yet.
   bad_config = 78,        ///< The environment, the configuration file or the key file is wrong.
 };

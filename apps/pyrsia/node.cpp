@@ -198,7 +198,7 @@ void Node::fail(ExitCode code, const std::string& text) {
 }
 
 void Node::ask_to_stop() {
-  if (is_stopping_) std::_Exit(static_cast<int>(exit_code_));
+  if (is_stopping_) end_at_once("told twice to stop");
   is_stopping_ = true;
   watchdog_.spawn(end_if_stop_hangs());  // From now on: a start under way may hang as well.
   stop_asked_.notify();
@@ -227,8 +227,12 @@ Task<> Node::stop() {
 Task<> Node::end_if_stop_hangs() {
   PYRSIA_CO_TRY(co_await env_.sleep_for(kStopLimit));
   const auto limit = std::chrono::duration<double>(kStopLimit).count();
+  end_at_once(fmt::format("not stopped within {} s", limit));
+}
+
+void Node::end_at_once(const std::string& why) {
   fail(exit_code_ == ExitCode::success ? ExitCode::internal_error : exit_code_,
-       fmt::format("not stopped within {} s: ended as it was", limit));
+       why + ": ended as it was");
   std::_Exit(static_cast<int>(exit_code_));
 }
 

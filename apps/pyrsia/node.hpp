@@ -47,6 +47,7 @@ class Node final : public bootstrap::LocalNode {
   Task<> start();
   Task<> stop();
   Task<> end_if_stop_hangs();
+  [[noreturn]] void end_at_once(const std::string& why);
   Task<> read_events();
   Task<> spin();
   Task<> end_without_verdict();

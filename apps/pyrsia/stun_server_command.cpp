@@ -107,7 +107,7 @@ ExitCode run_stun_server(const Options& options) {
   Event stop_asked(runtime.env().executor());
   int signals = 0;
   const auto ended = runtime.run(serve(server, tasks, stop_asked), [&](int) {
-    if (++signals > 1) std::_Exit(0);
+    if (++signals > 1) std::_Exit(static_cast<int>(ExitCode::internal_error));
     stop_asked.notify();
   });
   return ended ? ExitCode::success : ExitCode::try_later;

@@ -15,17 +15,6 @@ namespace {
 
 constexpr std::array kFrames{"|", "/", "-", "\\"};
 
-/// A complete line in one system call, so that lines of several processes do not mix.
-void write_line(int descriptor, std::string line) {
-  line += '\n';
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const auto written = ::write(descriptor, rest.data(), rest.size());
-    if (written <= 0) return;  // Nobody reads any more: nothing is left to tell it.
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 struct FieldText {
   std::string operator()(std::int64_t number) const { return std::to_string(number); }
   std::string operator()(std::string_view text) const {
@@ -60,14 +49,19 @@ Terminal::~Terminal() {
 
 void Terminal::data(std::string_view line) {
   erase();
-  write_line(STDOUT_FILENO, std::string(line));
+  report_lost("stdout", out_.line(line));
   draw();
 }
 
 void Terminal::note(std::string_view line) {
   erase();
-  write_line(STDERR_FILENO, std::string(line));
+  report_lost("stderr", err_.line(line));
   draw();
+}
+
+void Terminal::report_lost(std::string_view name, std::size_t count) {
+  if (count == 0) return;
+  err_.line(fmt::format("pyrsia: WARNING: {} lines of {} were lost: nobody read it", count, name));
 }
 
 void Terminal::status(std::string_view text, bool is_busy) {
@@ -79,11 +73,13 @@ void Terminal::status(std::string_view text, bool is_busy) {
     erase();
     draw();
   } else {
-    write_line(STDERR_FILENO, status_);
+    report_lost("stderr", err_.line(status_));
   }
 }
 
 void Terminal::tick() {
+  out_.flush();
+  err_.flush();
   if (!is_busy_ || !is_drawn_) return;
   ++frame_;
   erase();
@@ -94,7 +90,7 @@ void Terminal::erase() {
   if (!is_drawn_) return;
   constexpr std::string_view kErase = "\r\x1b[2K";
   is_drawn_ = false;
-  if (::write(STDERR_FILENO, kErase.data(), kErase.size()) < 0) return;
+  err_.sketch(kErase);
 }
 
 void Terminal::draw() {
@@ -103,7 +99,7 @@ void Terminal::draw() {
   const auto text = status_.substr(0, terminal_width() - 3);
   const auto line =
       has_color_ ? fmt::format("\x1b[36m{}\x1b[0m {}", mark, text) : mark + " " + text;
-  is_drawn_ = ::write(STDERR_FILENO, line.data(), line.size()) > 0;
+  is_drawn_ = err_.sketch(line);
 }
 
 LogSink Terminal::sink() {

@@ -1,6 +1,10 @@
 #pragma once
 
+#include "outlet.hpp"
+
 #include <pyrsia/log.hpp>
+
+#include <unistd.h>
 
 #include <string>
 #include <string_view>
@@ -24,7 +28,7 @@ class Terminal {
   void note(std::string_view line);
   /// What is going on now. `is_busy`: the spinner turns.
   void status(std::string_view text, bool is_busy);
-  /// Turns the spinner; call it every 100 ms.
+  /// Turns the spinner, every 100 ms, and goes on with lines that waited for their reader.
   void tick();
   bool is_terminal() const { return is_terminal_; }
   /// Writes log lines at or above the level. The terminal must outlive the sink.
@@ -33,9 +37,12 @@ class Terminal {
  private:
   void log(LogLevel level, std::string_view component, std::string_view message,
            std::span<const LogField> fields);
+  void report_lost(std::string_view name, std::size_t count);
   void erase();
   void draw();
 
+  Outlet out_{STDOUT_FILENO};
+  Outlet err_{STDERR_FILENO};
   bool is_quiet_;
   LogLevel level_;
   bool is_terminal_;

@@ -1,11 +1,15 @@
 """SIGTERM ends it, whatever it is waiting for: with code 0, which it has only within 2 s."""
 import contextlib
+import fcntl
+import os
 import pathlib
 import signal
 import socket
+import subprocess
+import threading
 import urllib.request
 
-from harness import Daemon, directory, expect, wait_for
+from harness import Daemon, ask, clean_environment, directory, expect, free_port, wait_for
 
 ID = "12D3KooW9pP4Seg3kZYhySpuVjn1RPdQBsUFZKiFxGMGQN5MeL6A"
 
@@ -91,3 +95,43 @@ def test_sigterm_with_peers_connected(program):
         expect_clean_stop(boot)
         nodes[1].wait_event("peer_disconnected")
         expect_clean_stop(nodes[1])
+
+
+class Pipe:
+    """Nobody reads what the program writes, until read_on()."""
+
+    def __init__(self):
+        self.reading, self.writing = os.pipe()
+        fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, 4096)
+        self.text = ""
+
+    def read_on(self):
+        def read():
+            while part := os.read(self.reading, 65536):
+                self.text += part.decode()
+        threading.Thread(target=read, daemon=True).start()
+
+
+def test_readers_that_are_asleep_hold_nothing_up(program):
+    urls = [f"http://127.0.0.1:{free_port()}/{i}{'x' * 6000}" for i in range(20)]
+    flags = ["-L", "/ip4/127.0.0.1/tcp/0", *(flag for url in urls for flag in ("-B", url))]
+    for awake in (True, False):
+        out, err, port = Pipe(), Pipe(), free_port()
+        with directory() as cwd:
+            node = subprocess.Popen([program, "node", "--json", "-p", str(port), *flags], cwd=cwd,
+                                    stdout=out.writing, stderr=err.writing, env=clean_environment({}))
+            os.close(out.writing), os.close(err.writing)
+            try:
+                def failures():
+                    with contextlib.suppress(OSError):
+                        lines = ask(f"http://127.0.0.1:{port}/metrics").body.splitlines()
+                        return sum(int(line.split()[-1]) for line in lines
+                                   if line.startswith("pyrsia_bootstrap_failures_total"))
+                wait_for("every URL tried", lambda: (failures() or 0) >= len(urls))
+                if awake:
+                    out.read_on(), err.read_on()
+                    wait_for("a word on what was lost", lambda: "lines of stdout were lost" in err.text)
+                    expect(all(line.endswith("}") for line in out.text.splitlines()[:-1]), out.text)
+            finally:
+                node.terminate()
+            expect(node.wait(60) == 0, node.returncode)

@@ -1,5 +1,6 @@
 // A peer that proves who it is and then breaks the rules, at each step of each protocol and from
 // either side: it costs its own stream, or its own connection, and nothing else.
+#include "mux/yamux/wire.hpp"
 #include "runtime/timeout.hpp"
 #include "secure/noise/handshake.hpp"
 #include "sim_node.hpp"
@@ -157,9 +158,10 @@ TEST(HostilePeer, NeverAgreesOnAProtocol) {
   setting.expect_no_harm_done();
 }
 
-/// Proves who it is, then says what no muxer says. With `muxers` yamux is agreed on inside the
-/// handshake, without them the bytes stand where the muxer is negotiated.
-Task<> attack_muxer(swarm::TestNode& attacker, std::vector<std::string> muxers, Bytes bytes) {
+/// Proves who it is to the boot server. With `muxers` yamux is agreed on inside the handshake,
+/// without them what follows stands where the muxer is negotiated.
+Task<std::unique_ptr<secure::Channel>> connect(swarm::TestNode& attacker,
+                                               std::vector<std::string> muxers) {
   const Endpoint remote{IpAddress::v4({1, 2, 3, 10}), SimNode::kPort};
   const TcpConnectOptions options;
   PYRSIA_CO_TRY(auto socket, co_await attacker.env.tcp_connect(remote, options));
@@ -168,10 +170,16 @@ Task<> attack_muxer(swarm::TestNode& attacker, std::vector<std::string> muxers, 
   const auto role = Role::initiator;
   PYRSIA_CO_TRY(auto secured, co_await secure::noise::handshake(attacker.env, std::move(stream),
                                                                 role, identity, std::nullopt));
+  co_return std::move(secured.channel);
+}
+
+/// Says what no muxer says.
+Task<> attack_muxer(swarm::TestNode& attacker, std::vector<std::string> muxers, Bytes bytes) {
+  PYRSIA_CO_TRY(const auto channel, co_await connect(attacker, std::move(muxers)));
   const std::array<BytesView, 1> parts{{BytesView(bytes)}};
-  (void)co_await secured.channel->write(parts);
+  (void)co_await channel->write(parts);
   for (;;) {
-    const auto read = co_await secured.channel->read();
+    const auto read = co_await channel->read();
     if (!read) co_return ok;
   }
 }
@@ -190,6 +198,53 @@ TEST(HostilePeer, SpeaksNoMuxer) {
       EXPECT_TRUE(ended) << ended.error();
     }
   }
+  setting.expect_no_harm_done();
+}
+
+constexpr std::size_t kManyStreams = 100'000;
+
+Task<> open_streams(secure::Channel& channel) {
+  using namespace mux::yamux;
+  Bytes headers;
+  for (std::uint32_t i = 0; i < kManyStreams; ++i) {
+    const auto header = encode({Type::window_update, kSyn, 2 * i + 1, 0});
+    headers.insert(headers.end(), header.begin(), header.end());
+    if (headers.size() < 60'000 && i + 1 < kManyStreams) continue;
+    const std::array<BytesView, 1> parts{{BytesView(headers)}};
+    PYRSIA_CO_TRY(co_await channel.write(parts));
+    headers.clear();
+  }
+  co_return ok;
+}
+
+Task<> read_answers(secure::Channel& channel, std::size_t& bytes) {
+  for (;;) {
+    PYRSIA_CO_TRY(const auto read, co_await channel.read());
+    bytes += read.size();
+  }
+}
+
+/// Returns the bytes of the answers.
+Task<std::size_t> flood_with_streams(swarm::TestNode& attacker) {
+  std::vector<std::string> muxers{"/yamux/1.0.0"};
+  PYRSIA_CO_TRY(const auto channel, co_await connect(attacker, std::move(muxers)));
+  std::size_t answered = 0;
+  TaskGroup tasks(attacker.env);
+  tasks.spawn(read_answers(*channel, answered));
+  PYRSIA_CO_TRY(co_await open_streams(*channel));
+  PYRSIA_CO_TRY(co_await attacker.env.sleep_for(1s));
+  channel->abort();
+  PYRSIA_CO_TRY(co_await tasks.join());
+  co_return answered;
+}
+
+TEST(HostilePeer, OpensAHundredThousandStreams) {
+  Setting setting;
+  auto& world = setting.world;
+  world.run(setting.boot.start());
+  auto [answered] = world.run(flood_with_streams(setting.attacker));
+  ASSERT_TRUE(answered) << answered.error();
+  EXPECT_GE(*answered, kManyStreams * mux::yamux::kHeaderBytes);  // It has heard it all.
   setting.expect_no_harm_done();
 }
 

@@ -175,6 +175,70 @@ TEST_F(Sessions, OneBlockedStreamDoesNotHoldTheOthers) {
   EXPECT_EQ(*counted, 1'000'000U);
 }
 
+/// Counts until it is cancelled.
+Task<> count_into(Stream& stream, std::size_t& total) {
+  Bytes bytes(100'000);
+  for (;;) {
+    PYRSIA_CO_TRY(const auto count, co_await stream.read_some(bytes));
+    if (count == 0) co_return ok;
+    total += count;
+  }
+}
+
+/// A channel that ten streams want to themselves.
+class FullSession : public Sessions {
+ protected:
+  static constexpr std::size_t kStreams = 10;
+  static constexpr Duration kDelay = 10ms;
+
+  FullSession() {
+    start({}, {.one_way_delay = kDelay, .buffer_bytes = 200'000});
+    for (std::size_t i = 0; i < kStreams; ++i) {
+      writers_.push_back(open());
+      bulk_.spawn(send_and_close(*writers_.back(), 1 << 30));
+      bulk_.spawn(count_into(*b_->streams[i], totals_[i]));
+    }
+  }
+  ~FullSession() override {
+    bulk_.cancel();
+    world_.run(bulk_.join());
+  }
+
+  std::vector<std::unique_ptr<Stream>> writers_;
+  std::array<std::size_t, kStreams> totals_{};
+  TaskGroup bulk_{world_.env()};
+};
+
+TEST_F(FullSession, IsSharedEqually) {
+  world_.run_for(2s);  // The windows have grown.
+  const auto before = totals_;
+  world_.run_for(5s);
+  std::array<std::size_t, kStreams> got;
+  for (std::size_t i = 0; i < kStreams; ++i) got[i] = totals_[i] - before[i];
+  const auto [least, most] = std::ranges::minmax(got);
+  EXPECT_GT(least, 1'000'000U);
+  EXPECT_LT(most - least, least / 10);
+}
+
+TEST_F(FullSession, CarriesASmallQuestionAtOnce) {
+  const auto question = open();
+  auto& other = *b_->streams.back();
+  const auto asked_at = world_.now();
+  auto [sent, counted, echoed] =
+      world_.run(send_and_close(*question, 100), count_to_end(*question), echo(other));
+  EXPECT_EQ(*counted, 100U);
+  // Behind the buffer, the write under way and the next one: each takes a delay to be read.
+  EXPECT_LE(world_.now() - asked_at, 5 * kDelay);
+}
+
+TEST_F(FullSession, CarriesAPingAtOnce) {
+  world_.run_for(5s);
+  ASSERT_FALSE(a_->session->round_trip());
+  a_->session->want_round_trip();
+  world_.run_for(1s);
+  EXPECT_LE(a_->session->round_trip().value_or(1h), 5 * kDelay);
+}
+
 TEST_F(Sessions, WaitForTheAcknowledgementOfOldStreams) {
   Config config;
   config.max_unacknowledged_streams = 1;
