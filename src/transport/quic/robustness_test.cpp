@@ -47,6 +47,17 @@ TEST(QuicRobustness, APeerThatStartedAnewResetsTheOldConnection) {
   peers.world.run(again.stop());
 }
 
+TEST(QuicRobustness, AListenerOutlivesItsSocket) {
+  Peers peers;
+  peers.host_b.crash();
+  auto [accepted] = peers.world.run(accept_one(*peers.listener));
+  EXPECT_EQ(accepted.error(), Errc::closed);
+  EXPECT_EQ(peers.listener->address(), address("/ip4/0.0.0.0/udp/4001/quic-v1"));
+  peers.listener->close();
+  auto [again] = peers.world.run(accept_one(*peers.listener));
+  EXPECT_EQ(again.error(), Errc::closed);
+}
+
 /// A connection whose end at B is gone, as B has lost its memory; what A still sends is caught.
 struct LostPeer : Peers {
   LostPeer() {

@@ -45,8 +45,9 @@ class Transport::Accepted final : public Incoming {
 
 class Transport::Accepting final : public Listener {
  public:
-  explicit Accepting(Port& port) : port_(&port), address_(Multiaddr::quic_v1(port.local())) {
-    port.listen();
+  explicit Accepting(std::shared_ptr<Port> port)
+      : port_(std::move(port)), address_(Multiaddr::quic_v1(port_->local())) {
+    port_->listen();
   }
   ~Accepting() override { close(); }
 
@@ -58,11 +59,11 @@ class Transport::Accepting final : public Listener {
   }
   Multiaddr address() const override { return address_; }
   void close() noexcept override {
-    if (auto* port = std::exchange(port_, nullptr)) port->stop_listening();
+    if (const auto port = std::exchange(port_, nullptr)) port->stop_listening();
   }
 
  private:
-  Port* port_;  ///< nullptr: closed.
+  std::shared_ptr<Port> port_;  ///< It may have ended before. nullptr: closed.
   Multiaddr address_;
 };
 
@@ -89,7 +90,7 @@ bool Transport::can_dial(const Multiaddr& address) const {
 Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions options) {
   if (peer == shared_->self || !can_dial(address)) co_return Errc::invalid_argument;
   const auto remote = *address.endpoint();
-  PYRSIA_CO_TRY(auto* const port, port_for(remote, options));
+  PYRSIA_CO_TRY(const auto port, port_for(remote, options));
   const bool is_shared = port->is_listening();
   auto& metrics = shared_->metrics;
   (is_shared ? metrics.dials_from_listen_port : metrics.dials_from_ephemeral_port).add();
@@ -101,7 +102,8 @@ Task<Connection> Transport::dial(Multiaddr address, PeerId peer, DialOptions opt
   co_return connection_of(std::move(session), is_shared);
 }
 
-Result<Port*> Transport::port_for(const pyrsia::Endpoint& remote, const DialOptions& options) {
+Result<std::shared_ptr<Port>> Transport::port_for(const pyrsia::Endpoint& remote,
+                                                  const DialOptions& options) {
   if (is_stopping_) return Errc::closed;
   const auto any = remote.ip.is_v6() ? IpAddress::v6_any() : IpAddress::v4_any();
   if (options.use_new_port) return open_port({any, 0}, true);
@@ -122,27 +124,28 @@ Result<Port*> Transport::port_for(const pyrsia::Endpoint& remote, const DialOpti
               port->local().ip == source->ip);
     };
     const auto found = std::ranges::find_if(ports_, has_port);
-    if (found != ports_.end()) return found->get();
+    if (found != ports_.end()) return *found;
   }
   const auto is_usable = [&](const auto& port) {
     return !port->is_listening() && !port->is_for_one_dial() && !port->is_closed() &&
            port->local().ip == any;
   };
   const auto found = std::ranges::find_if(ports_, is_usable);
-  if (found != ports_.end()) return found->get();
+  if (found != ports_.end()) return *found;
   return open_port({any, 0}, false);
 }
 
-Result<Port*> Transport::open_port(const pyrsia::Endpoint& local, bool is_for_one_dial) {
+Result<std::shared_ptr<Port>> Transport::open_port(const pyrsia::Endpoint& local,
+                                                   bool is_for_one_dial) {
   UdpOptions options;
   options.dont_fragment = true;
   options.receive_buffer_bytes = options.send_buffer_bytes = shared_->config.socket_buffer_bytes;
   PYRSIA_TRY(auto socket, shared_->env.udp_bind(local, options));
   if (!std::exchange(is_watching_, true)) watching_.spawn(watch_network());
-  auto& port =
-      *ports_.emplace_back(std::make_unique<Port>(*shared_, std::move(socket), is_for_one_dial));
-  tasks_.spawn(serve(port));
-  return &port;
+  auto port = std::make_shared<Port>(*shared_, std::move(socket), is_for_one_dial);
+  ports_.push_back(port);
+  tasks_.spawn(serve(*port));
+  return port;
 }
 
 Task<> Transport::watch_network() {
@@ -173,8 +176,8 @@ bool Transport::can_listen(const Multiaddr& address) const {
 Result<std::unique_ptr<Listener>> Transport::listen(const Multiaddr& address) {
   if (is_stopping_) return Errc::closed;
   if (!can_listen(address)) return Errc::invalid_argument;
-  PYRSIA_TRY(auto* const port, open_port(*address.endpoint(), false));
-  return std::unique_ptr<Listener>(std::make_unique<Accepting>(*port));
+  PYRSIA_TRY(auto port, open_port(*address.endpoint(), false));
+  return std::unique_ptr<Listener>(std::make_unique<Accepting>(std::move(port)));
 }
 
 Task<> Transport::stop() {
@@ -196,23 +199,23 @@ std::vector<pyrsia::Endpoint> Transport::sockets() const {
   return out;
 }
 
-Result<Port*> Transport::listening_port(const pyrsia::Endpoint& local) const {
+Result<std::shared_ptr<Port>> Transport::listening_port(const pyrsia::Endpoint& local) const {
   const auto is_it = [&](const auto& port) {
     return port->is_listening() && port->local() == local;
   };
   const auto found = std::ranges::find_if(ports_, is_it);
   if (found == ports_.end()) return Errc::not_found;
-  return found->get();
+  return *found;
 }
 
 Result<> Transport::send_from(const pyrsia::Endpoint& local, const OutgoingDatagram& datagram) {
-  PYRSIA_TRY(auto* const port, listening_port(local));
+  PYRSIA_TRY(const auto port, listening_port(local));
   return port->send(datagram);
 }
 
 Result<std::size_t> Transport::send_batch_from(const pyrsia::Endpoint& local,
                                                std::span<const OutgoingDatagram> datagrams) {
-  PYRSIA_TRY(auto* const port, listening_port(local));
+  PYRSIA_TRY(const auto port, listening_port(local));
   return port->send_besides(datagrams);
 }
 

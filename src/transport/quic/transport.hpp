@@ -70,14 +70,15 @@ class Transport final : public transport::Transport {
   class Accepting;
   class Accepted;
 
-  Result<Port*> listening_port(const pyrsia::Endpoint& local) const;
-  Result<Port*> open_port(const pyrsia::Endpoint& local, bool is_for_one_dial);
-  Result<Port*> port_for(const pyrsia::Endpoint& remote, const DialOptions& options);
+  Result<std::shared_ptr<Port>> listening_port(const pyrsia::Endpoint& local) const;
+  Result<std::shared_ptr<Port>> open_port(const pyrsia::Endpoint& local, bool is_for_one_dial);
+  Result<std::shared_ptr<Port>> port_for(const pyrsia::Endpoint& remote,
+                                         const DialOptions& options);
   Task<> serve(Port& port);
   Task<> watch_network();
 
   std::unique_ptr<Shared> shared_;
-  std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<std::shared_ptr<Port>> ports_;
   bool is_stopping_ = false;
   bool is_watching_ = false;
   TaskGroup watching_;
