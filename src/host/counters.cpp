@@ -22,6 +22,7 @@ void add_autonat_v2(const Add& add, const autonat_v2::ServerMetrics& s,
   add("autonat_v2_server_dials_by_sibling", s.dials_by_sibling);
   add("autonat_v2_server_dials_by_us", s.dials_by_us);
   add("autonat_v2_server_dials_without_sibling", s.dials_without_sibling);
+  add("autonat_v2_server_dials_in_a_hurry", s.dials_in_a_hurry);
   add("autonat_v2_client_probes", c.probes);
   add("autonat_v2_client_reachable", c.reachable);
   add("autonat_v2_client_unreachable", c.unreachable);

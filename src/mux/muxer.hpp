@@ -51,8 +51,11 @@ class Muxer {
   virtual std::size_t stream_count() const = 0;
   /// Round trip time last measured, if any.
   virtual std::optional<Duration> round_trip() const = 0;
-  /// Has it measured, if it is not known.
-  virtual void want_round_trip() {}
+  /// The same, if the answer came at `since` or later. QUIC measures by itself, some seconds ago at
+  /// most, and says what it knows.
+  virtual std::optional<Duration> round_trip_since(TimePoint since) const = 0;
+  /// Has it measured now.
+  virtual void measure_round_trip() {}
 };
 
 }  // namespace pyrsia::mux

@@ -23,8 +23,9 @@ struct DialRequest {
   /// the handshakes have the usual time. 0: the usual time for all of it.
   Duration reach_timeout{0};
   /// An address where nobody has answered by then is dialed once more, beside the first try, as
-  /// packets get lost. 0: it is not.
+  /// packets get lost; and after as long again, `max_repeats` times in all. 0: it is not.
   Duration repeat_after{0};
+  int max_repeats = 1;
   /// Gets a failure in words, if there is more to say than the error does: of the address that came
   /// closest to success. Outlives the call.
   std::string* detail = nullptr;

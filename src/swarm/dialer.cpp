@@ -345,9 +345,12 @@ Task<transport::Connection> Dialer::dial_once(Job& job, const Multiaddr& address
 }
 
 Task<> Dialer::repeat(Job& job, Multiaddr address) {
-  PYRSIA_CO_TRY(co_await shared_.env.sleep_for(job.request.repeat_after));
-  if (!job.is_waiting_for(address) || running_ >= shared_.config.max_dials) co_return ok;
-  co_return co_await dial(job, std::move(address));
+  for (int i = 0; i < job.request.max_repeats; ++i) {
+    PYRSIA_CO_TRY(co_await shared_.env.sleep_for(job.request.repeat_after));
+    if (!job.is_waiting_for(address) || running_ >= shared_.config.max_dials) co_return ok;
+    job.tasks.spawn(dial(job, address));
+  }
+  co_return ok;
 }
 
 Task<> Dialer::give_up(Job& job, Multiaddr address) {

@@ -178,11 +178,17 @@ std::size_t Swarm::peer_count() const {
   return state_->connections.peer_count();
 }
 
-std::optional<Duration> Swarm::round_trip(ConnectionId connection) {
+std::optional<Duration> Swarm::round_trip(ConnectionId connection) const {
+  return round_trip_since(connection, TimePoint::min());
+}
+
+std::optional<Duration> Swarm::round_trip_since(ConnectionId connection, TimePoint since) const {
   const auto* found = state_->connections.find(connection);
-  if (!found) return std::nullopt;
-  found->muxer->want_round_trip();
-  return found->muxer->round_trip();
+  return found ? found->muxer->round_trip_since(since) : std::nullopt;
+}
+
+void Swarm::measure_round_trip(ConnectionId connection) {
+  if (auto* found = state_->connections.find(connection)) found->muxer->measure_round_trip();
 }
 
 void Swarm::close_connection(ConnectionId connection) noexcept {

@@ -77,9 +77,12 @@ class Swarm {
   std::vector<ConnectionInfo> connections_to(const PeerId& peer) const;
   bool is_connected(const PeerId& peer) const;
   std::size_t peer_count() const;  ///< Distinct connected peers.
-  /// Last measured on that connection. None if it is not known yet, in which case it is measured,
-  /// or if the connection is gone.
-  std::optional<Duration> round_trip(ConnectionId connection);
+  /// Last measured on that connection. None if it is not known yet, or if the connection is gone.
+  std::optional<Duration> round_trip(ConnectionId connection) const;
+  /// The same, if it was measured at `since` or later. See mux::Muxer::round_trip_since().
+  std::optional<Duration> round_trip_since(ConnectionId connection, TimePoint since) const;
+  /// Has it measured now.
+  void measure_round_trip(ConnectionId connection);
   void close_connection(ConnectionId connection) noexcept;
   void disconnect(const PeerId& peer) noexcept;
 

@@ -335,12 +335,31 @@ TEST_F(SwarmTest, ALostDialIsRepeatedBesideTheFirst) {
   EXPECT_EQ(host_a.connection_count(), 1U);
 }
 
+TEST_F(SwarmTest, ALostDialIsRepeatedAsOftenAsAskedFor) {
+  begin();
+  net.partition({&host_a}, {&host_b});
+  DialRequest request{.peer = b->peer(), .addresses = {}, .repeat_after = 300ms};
+  request.max_repeats = 2;
+  std::optional<Result<ConnectionInfo>> connected;
+  TaskGroup tasks(host_a);
+  tasks.spawn(store(a->swarm.connect(request), connected));
+  world.run_for(500ms);
+  net.heal();
+  world.run_for(400ms);
+  ASSERT_TRUE(connected && *connected);
+  EXPECT_EQ((*connected)->opened_at, TimePoint(800ms));
+}
+
 TEST_F(SwarmTest, TheRoundTripIsMeasuredWhenSomebodyAsks) {
   begin();
   auto [connected] = world.run(connect(*a, b->peer()));
+  a->swarm.measure_round_trip(connected->id);
   EXPECT_FALSE(a->swarm.round_trip(connected->id));
+  const auto measured_at = world.now() + 100ms;
   world.run_for(1s);
   EXPECT_EQ(a->swarm.round_trip(connected->id), Duration(100ms));
+  EXPECT_EQ(a->swarm.round_trip_since(connected->id, measured_at), Duration(100ms));
+  EXPECT_FALSE(a->swarm.round_trip_since(connected->id, measured_at + 1ns));
   a->swarm.close_connection(connected->id);
   world.run_for(1s);
   EXPECT_FALSE(a->swarm.round_trip(connected->id));

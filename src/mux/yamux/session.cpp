@@ -209,8 +209,12 @@ void Session::send_control(const Header& header) {
   start_writer();
 }
 
-void Session::want_round_trip() {
-  if (!round_trip_ && !pinged_at_) ping();
+void Session::measure_round_trip() {
+  if (!pinged_at_) ping();
+}
+
+std::optional<Duration> Session::round_trip_since(TimePoint since) const {
+  return round_trip_at_ >= since ? round_trip_ : std::nullopt;
 }
 
 void Session::ping() {
@@ -375,7 +379,8 @@ Result<> Session::accept() {
 void Session::on_ping() {
   if (frame_.has(kAck)) {
     if (!pinged_at_ || frame_.length != ping_) return;
-    round_trip_ = env_.now() - *pinged_at_;
+    round_trip_at_ = env_.now();
+    round_trip_ = round_trip_at_ - *pinged_at_;
     pinged_at_.reset();
   } else if (frame_.has(kSyn)) {
     if (pongs_ >= kMaxPongs) {

@@ -32,6 +32,7 @@ class Session final : public Muxer {
   void tick(TimePoint now) override;
   std::size_t stream_count() const override { return streams_.size(); }
   std::optional<Duration> round_trip() const override { return round_trip_; }
+  std::optional<Duration> round_trip_since(TimePoint since) const override;
 
   // For its streams.
   asio::any_io_executor executor() { return env_.executor(); }
@@ -43,7 +44,7 @@ class Session final : public Muxer {
   void enqueue(YamuxStream& stream);
   void send_control(const Header& header);
   /// Pings, if it was never measured how long that takes.
-  void want_round_trip() override;
+  void measure_round_trip() override;
   /// False if too many bytes are unread already.
   bool hold_buffered(std::size_t bytes);
   void release_buffered(std::size_t bytes) { buffered_bytes_ -= bytes; }
@@ -110,6 +111,7 @@ class Session final : public Muxer {
   std::optional<TimePoint> pinged_at_;
   std::uint32_t ping_ = 0;
   std::optional<Duration> round_trip_;
+  TimePoint round_trip_at_ = TimePoint::min();  ///< Of the answer.
 
   TaskGroup tasks_;
 };

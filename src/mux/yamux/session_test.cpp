@@ -234,7 +234,7 @@ TEST_F(FullSession, CarriesASmallQuestionAtOnce) {
 TEST_F(FullSession, CarriesAPingAtOnce) {
   world_.run_for(5s);
   ASSERT_FALSE(a_->session->round_trip());
-  a_->session->want_round_trip();
+  a_->session->measure_round_trip();
   world_.run_for(1s);
   EXPECT_LE(a_->session->round_trip().value_or(1h), 5 * kDelay);
 }

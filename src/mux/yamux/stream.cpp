@@ -211,7 +211,7 @@ void YamuxStream::consumed(std::size_t count) {
       receive_window_.consume(std::uint32_t(count), session_->now(), session_->round_trip());
   if (delta == 0 || is_finished_) return;
   session_->send_control({Type::window_update, 0, id_, delta});
-  session_->want_round_trip();
+  if (!session_->round_trip()) session_->measure_round_trip();
 }
 
 void YamuxStream::offer_to_writer() {

@@ -143,8 +143,21 @@ TEST_F(AutonatV2Test, ClientBehindANatIsToldSoAfterTheDialTimeout) {
   EXPECT_EQ(result.verdict, Reachability::unreachable) << result.reason;
   EXPECT_EQ(result.dial_status, DialStatus::dial_error);
   EXPECT_FALSE(result.dialed_from);
-  // Connected after 200 ms, there and back, and the patience of a server that knows no round trip.
-  EXPECT_EQ(result.at, TimePoint(200ms + 100ms + 1400ms));
+  // Connected after 200 ms, there and back, and the patience for a round trip of 100 ms.
+  EXPECT_EQ(result.at, TimePoint(200ms + 100ms + 800ms));
+}
+
+TEST_F(AutonatV2Test, ALineThatIsFullIsNotTakenForAClosedDoor) {
+  add_client({"1.2.3.4"});
+  EXPECT_EQ(first_result(3s).verdict, Reachability::reachable);
+  EXPECT_EQ(server->server.metrics().dials_in_a_hurry.value(), 0u);
+  sim::PathConfig full;
+  full.one_way_delay = 600ms;
+  net.set_default_path(full);
+  const auto response = asked({"/ip4/1.2.3.4/tcp/4001"});
+  EXPECT_EQ(response.status, ResponseStatus::ok);
+  EXPECT_NE(response.dial_status, DialStatus::dial_error);
+  EXPECT_EQ(server->server.metrics().dials_in_a_hurry.value(), 1u);
 }
 
 TEST_F(AutonatV2Test, AForwardedPortIsReachableThroughTheNat) {

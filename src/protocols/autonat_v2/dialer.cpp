@@ -79,7 +79,8 @@ Task<std::unique_ptr<Dialer::Attempt>> Dialer::reach(PeerId client, Multiaddr ad
   request.use_new_port = true;  // Else we would come through the hole of the client's own traffic.
   // The way to where a packet is dropped is as long as the way to the client, about.
   const auto way = std::clamp(round_trip, Duration(0), config_.max_round_trip);
-  request.repeat_after = config_.repeat_after + 3 * way / 2;
+  request.repeat_after = config_.repeat_after + way;
+  request.max_repeats = config_.max_repeats;
   request.reach_timeout =
       std::max(config_.reach_timeout + 3 * way - waited, request.repeat_after + way);
   auto dial = swarm_.connect(std::move(request));

@@ -19,11 +19,11 @@ struct DialerConfig {
   /// To connect, handshakes included.
   Duration dial_timeout = std::chrono::seconds(7);
   /// Until somebody must have answered at the address: this, and three round trips to the client.
-  /// Room for what is lost once and repeated by TCP or QUIC (after 1 s), and again by us. Short
-  /// enough that the clients of others, which wait 10 s for all, hear of a failure.
-  Duration reach_timeout = std::chrono::milliseconds(1400);
-  /// Until a second try, from another port: this, and one and a half round trips. In case of loss.
-  Duration repeat_after = std::chrono::milliseconds(300);
+  Duration reach_timeout = std::chrono::milliseconds(500);
+  /// Until a second try, and a third, each from another port: this, and a round trip. Packets get
+  /// lost, and TCP and QUIC send theirs again after a second only.
+  Duration repeat_after = std::chrono::milliseconds(100);
+  int max_repeats = 2;
   Duration max_round_trip = std::chrono::milliseconds(1500);  ///< Longer ones are taken for this.
   Duration stream_timeout = std::chrono::seconds(5);          ///< To hand over the nonce, as go.
   /// Dial-backs at once. Fewer than the swarm's max_dials, so that the node's own dials have room.

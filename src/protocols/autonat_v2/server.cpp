@@ -3,6 +3,8 @@
 #include "protocols/autonat_v2/exchange.hpp"
 #include "runtime/timeout.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::autonat_v2 {
 namespace {
 
@@ -10,6 +12,10 @@ namespace {
 constexpr std::size_t kMaxStreams = 512;
 /// Of one peer: so many that those over our limit get an answer, not a reset.
 constexpr std::size_t kMaxStreamsOfOnePeer = 8;
+/// Where a client does not answer a ping, or not at once.
+constexpr Duration kLongRoundTrip = std::chrono::milliseconds(1500);
+/// By so much a round trip may change and mean nothing.
+constexpr Duration kSlack = std::chrono::milliseconds(100);
 
 /// What a client is told of a dial that we could not make.
 ResponseStatus status_of(Error error) {
@@ -174,9 +180,26 @@ Task<> Server::be_paid(Stream& stream, Choice choice) {
 
 Task<DialStatus> Server::dial_back(swarm::ConnectionInfo client, Multiaddr address,
                                    std::uint64_t nonce) {
+  const auto begin = env_.now();
+  const auto round_trip = round_trip_to(client);
+  swarm_.measure_round_trip(client.id);
+  auto dialing = dial_within(client, address, nonce, round_trip);
+  const auto dialed = co_await std::move(dialing);
+  if (!dialed || *dialed != DialStatus::dial_error || !swarm_.is_connected(client.peer))
+    co_return dialed;
+  // A line that is full, or a radio that sleeps, holds up our dial as much as our ping.
+  const auto now_it_is = swarm_.round_trip_since(client.id, begin).value_or(kLongRoundTrip);
+  if (now_it_is <= 2 * round_trip + kSlack) co_return dialed;
+  metrics_.dials_in_a_hurry.add();
+  auto again = dial_within(std::move(client), std::move(address), nonce, now_it_is);
+  co_return co_await std::move(again);
+}
+
+Task<DialStatus> Server::dial_within(swarm::ConnectionInfo client, Multiaddr address,
+                                     std::uint64_t nonce, Duration round_trip) {
   const auto own_ip = client.local.ip().value_or(IpAddress());
   if (!siblings_.is_empty()) {
-    sibling::Request request{client.peer, address, nonce, round_trip_to(client)};
+    sibling::Request request{client.peer, address, nonce, round_trip};
     auto dialing = siblings_.dial_back(std::move(request), own_ip);
     const auto dialed = co_await std::move(dialing);
     if (dialed) (dialed->is_by_us ? metrics_.dials_by_us : metrics_.dials_by_sibling).add();
@@ -185,15 +208,15 @@ Task<DialStatus> Server::dial_back(swarm::ConnectionInfo client, Multiaddr addre
     metrics_.dials_without_sibling.add();
   }
   metrics_.dials_by_us.add();
-  const auto round_trip = round_trip_to(client);
   auto dialing = dialer_.dial_back(std::move(client.peer), std::move(address), nonce, round_trip);
   co_return co_await std::move(dialing);
 }
 
 /// Before it is measured: a request comes one or two round trips after the connection, as it takes
 /// that long to hear that we serve, and where one is seen.
-Duration Server::round_trip_to(const swarm::ConnectionInfo& client) {
-  return swarm_.round_trip(client.id).value_or((env_.now() - client.opened_at) / 2);
+Duration Server::round_trip_to(const swarm::ConnectionInfo& client) const {
+  const auto guess = std::clamp(env_.now() - client.opened_at, kSlack, kLongRoundTrip);
+  return swarm_.round_trip(client.id).value_or(guess);
 }
 
 Task<> Server::answer(Stream& stream, DialResponse response) {

@@ -46,6 +46,8 @@ struct ServerMetrics {
   /// Of our own dials: made though there are siblings, as none could help. Behind an
   /// address-restricted NAT these say "reachable".
   Counter dials_without_sibling;
+  /// Failures that say nothing, as the client's pings were late as well: dialed once more.
+  Counter dials_in_a_hurry;
 };
 
 /// Owned by the host. All arguments must outlive it; the swarm must be stopped before it is
@@ -76,8 +78,11 @@ class Server {
   /// Takes the dial data, and waits a little. Errors: those of collect_dial_data();
   /// `Errc::timed_out`.
   Task<> be_paid(Stream& stream, Choice choice);
+  /// A failure counts if a ping to the client, sent with the dial, has come back as it should.
   Task<DialStatus> dial_back(swarm::ConnectionInfo client, Multiaddr address, std::uint64_t nonce);
-  Duration round_trip_to(const swarm::ConnectionInfo& client);
+  Task<DialStatus> dial_within(swarm::ConnectionInfo client, Multiaddr address, std::uint64_t nonce,
+                               Duration round_trip);
+  Duration round_trip_to(const swarm::ConnectionInfo& client) const;
   Task<> answer(Stream& stream, DialResponse response);
   Task<> refuse(Stream& stream, PeerId client, ResponseStatus status, std::string why);
 

@@ -63,6 +63,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   void tick(TimePoint) override {}  // The library has timers of its own.
   std::size_t stream_count() const override { return streams_.size(); }
   std::optional<Duration> round_trip() const override;
+  std::optional<Duration> round_trip_since(TimePoint) const override { return round_trip(); }
   bool is_confirmed() const override { return is_confirmed_; }
   Task<> wait_confirmed() override;
 

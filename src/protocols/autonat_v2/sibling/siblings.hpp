@@ -31,7 +31,7 @@ struct Config {
   Duration check_interval = std::chrono::seconds(10);  ///< Of the connections to all of them.
   /// Of a sibling's dial that has not ended after this and a round trip to the client, we see
   /// whether we reach the client ourselves. An open one has answered by then.
-  Duration own_dial_after = std::chrono::milliseconds(700);
+  Duration own_dial_after = std::chrono::milliseconds(350);
   /// Of siblings: what they ask of us. As much as a server serves clients, for a few siblings.
   std::vector<swarm::ThrottleWindow> throttle = {{std::chrono::minutes(1), 240, 60, 240}};
   /// Of the addresses dialed, whichever sibling asks; counted by IP.
