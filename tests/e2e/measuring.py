@@ -31,6 +31,25 @@ def test_ping_tells_path_and_times(program):
         expect(not list((cwd / "here").iterdir()), "a key was kept that nobody asked for")
 
 
+def test_ping_over_every_transport(program):
+    more = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0/ws"]
+    flags = [text for address in more for text in ("-L", address)]
+    with directory() as cwd, Daemon(program, "boot", *flags, cwd=cwd) as boot:
+        def listening():
+            return [e["address"] for e in boot.events if e.get("event") == "listening"]
+        wait_for("three listeners", lambda: len(listening()) == 3)
+        seen = {}
+        for address in listening():
+            to = address if "/p2p/" in address else f"{address}/p2p/{boot.peer_id}"
+            done = run(program, "ping", "--count", "1", "--json", to, cwd=cwd)
+            expect(done.returncode == 0, done)
+            answer, _ = map(json.loads, done.stdout.splitlines())
+            seen[answer["transport"]] = (answer["security"], answer["muxer"], answer["remote"])
+        expect(set(seen) == {"tcp", "quic-v1", "ws"}, seen)
+        expect(seen["quic-v1"][2].endswith("/quic-v1") and seen["ws"][2].endswith("/ws"), seen)
+        expect("yamux" in seen["ws"][1] and "yamux" not in seen["quic-v1"][1], seen)
+
+
 def test_ping_json(program):
     with directory() as cwd, Daemon(program, "boot", cwd=cwd) as boot:
         run(program, "id", "--key", "k", cwd=cwd)
@@ -62,17 +81,17 @@ def test_ping_of_nobody(program):
         expect_refusal(run(program, "ping", "--count", "0", closed, cwd=cwd), 64, "--count")
 
 
-def test_perf_both_ways(program):
+def perf_both_ways(program, transport, listener):
     with directory() as cwd:
         port = free_port()
+        at = ["--server-address", f"127.0.0.1:{port}", "--transport", transport]
         server = subprocess.Popen(
-            [program, "perf", "--run-server", "--server-address", f"127.0.0.1:{port}"], cwd=cwd,
-            env=clean_environment({}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [program, "perf", "--run-server", *at], cwd=cwd, env=clean_environment({}),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             address = server.stdout.readline().strip()
-            expect(address.startswith(f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3KooW"), address)
-            wanted = [("--server-address", f"127.0.0.1:{port}", "--transport", "tcp"), (address,)]
-            for where in wanted:
+            expect(address.startswith(f"{listener.format(port)}/p2p/12D3KooW"), address)
+            for where in (at, [address]):
                 done = run(program, "perf", *where, "--upload-bytes", "3000000",
                            "--download-bytes", "2000000", cwd=cwd)
                 expect(done.returncode == 0 and done.stderr == "", done)
@@ -92,6 +111,14 @@ def test_perf_both_ways(program):
             server.wait()
         gone = run(program, "perf", address, "--upload-bytes", "1", cwd=cwd)
         expect_refusal(gone, 20, address)
+
+
+def test_perf_both_ways(program):
+    perf_both_ways(program, "tcp", "/ip4/127.0.0.1/tcp/{}")
+
+
+def test_perf_both_ways_over_quic(program):
+    perf_both_ways(program, "quic-v1", "/ip4/127.0.0.1/udp/{}/quic-v1")
 
 
 def test_perf_is_not_served_by_nodes(program):
