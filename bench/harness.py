@@ -83,10 +83,12 @@ class CabledNamespaces:
             os.sched_setscheduler(self.cable.pid, os.SCHED_FIFO, os.sched_param(1))  # It may not wait for others.
             if "ready" not in self.cable.stdout.readline():
                 raise Failed("the cable did not start")
-            for core, device, ip in ((SERVER_CORE, "b0", SERVER_IP), (LOAD_CORE, "b1", LOAD_IP)):
+            for core, device, ip, ip6 in ((SERVER_CORE, "b0", SERVER_IP, "2600::1"), (LOAD_CORE, "b1", LOAD_IP, "2600::2")):
                 name = self.names[core]
                 subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True, timeout=10)
                 subprocess.run(["ip", "-n", name, "addr", "add", f"{ip}/24", "dev", device], check=True, timeout=10)
+                subprocess.run(["ip", "-n", name, "addr", "add", f"{ip6}/64", "dev", device, "nodad"], check=True,
+                               timeout=10)
         except BaseException:
             self.__exit__()
             raise

@@ -3,6 +3,7 @@
 //   pyrsia_bench throughput|download|first-byte|setup|idle|autonat|autonat2|handshake --to
 //   ADDRESS/p2p/PEER
 //                [--listen ADDRESS] [--at-once N] [--seconds S] [--security noise|tls]
+//                [--also ADDRESS...]
 #include "autonat2.hpp"
 #include "handshake.hpp"
 #include "runtime/real_env.hpp"
@@ -28,6 +29,9 @@ Result<bench::Load> load_of(int argc, char** argv) {
     const char* const value = argv[i + 1];
     if (name == "--to") {
       PYRSIA_TRY(load.to, address(value));
+    } else if (name == "--also") {
+      PYRSIA_TRY(auto also, address(value));
+      load.also.push_back(std::move(also));
     } else if (name == "--listen") {
       PYRSIA_TRY(load.listen, address(value));
     } else if (name == "--security") {

@@ -30,6 +30,7 @@ class Row:
     is_less_better: bool = False
     is_per_server_core: bool = False
     is_cabled: bool = False  # Between two namespaces, with a delay.
+    also: tuple = ()  # Addresses that are dialed as well: nobody is there.
     seconds: int = 5
     part_of: str = ""  # The row before it, whose runs give this figure too.
     which: int = 0  # Of the figures of a run.
@@ -49,6 +50,8 @@ class Row:
 PER_SECOND = r"result per_second=([\d.]+)"
 IDLE = r"result rss_bytes=(-?[\d.]+) cpu_percent=([\d.]+)"
 GBPS = r"result gbps=([\d.]+)"
+DEAD_QUIC, DEAD_QUIC6, DEAD_TCP6 = ("/ip4/73.0.0.9/udp/4001/quic-v1", "/ip6/2600::9/udp/4001/quic-v1",
+                                    "/ip6/2600::9/tcp/4001")
 RTT_MS, REST = 50, 1.05  # Of the cable; what all else may cost.
 CPU = 1  # Beside each GBPS: CPU seconds of both sides for a gigabyte.
 TLS_LIMIT = ("-c", "aes128", "-f", "16384")
@@ -87,6 +90,11 @@ ROWS = [
           floor=floor * RTT_MS * REST, target=target * RTT_MS * REST)
       for name, way, floor, target in (("first-byte", "noise", 4, 3), ("tls-first-byte", "tls", 4, 3),
                                        ("quic-first-byte", "quic", 2, 2))],
+    *[Row(name, f"ms to the first byte by TCP over IPv4, {RTT_MS} ms RTT, silent: {what}",
+          ["first-byte", "--at-once", "10"], r"result ms=([\d.]+)", is_ratio_judged=False, is_less_better=True,
+          is_cabled=True, also=also)
+      for name, what, also in (("dead-quic", "QUIC", (DEAD_QUIC,)), ("dead-ipv6", "IPv6", (DEAD_TCP6,)),
+                               ("dead-most", "QUIC and IPv6", (DEAD_QUIC, DEAD_QUIC6, DEAD_TCP6)))],
     Row("autonat", "AutoNAT v1 dial-backs/s", ["autonat", "--at-once", "32", "--listen", LOAD_LISTEN], PER_SECOND,
         "hs_ref", is_ratio_judged=False, floor=800, target=1200,
         not_of={"js": "its server never answers (tests/interop/README.md)"}),
@@ -113,7 +121,7 @@ def peer_run(row, program, name, seconds):
     server = "handshake-server" if row.workload[0] == "handshake" else "server"
     listen = QUIC_LISTEN if row.way == "quic" else PEER_LISTEN
     security = ["--security", "tls" if row.way == "tls" else "noise"]
-    workload = [*row.workload, *security]
+    workload = [*row.workload, *security, *(word for address in row.also for word in ("--also", address))]
     if name in row.peer_at_once:
         workload[workload.index("--at-once") + 1] = row.peer_at_once[name]
     return {

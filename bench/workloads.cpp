@@ -102,10 +102,11 @@ Task<> connect_in_background(Node& node, swarm::DialRequest request) {
 }
 
 /// From the start of a dial to the first byte of an answer; identify is not waited for.
-Task<double> time_first_byte(Node& node, Multiaddr to) {
-  const auto server = *to.peer_id();
+Task<double> time_first_byte(Node& node, Load load) {
+  const auto server = *load.to.peer_id();
   const auto begin = node.env().now();
-  swarm::DialRequest request{server, std::vector<Multiaddr>(1, std::move(to))};
+  swarm::DialRequest request{server, std::move(load.also)};
+  request.addresses.push_back(std::move(load.to));
   request.is_only_these = true;
   TaskGroup connecting(node.env());
   connecting.spawn(connect_in_background(node, std::move(request)));
@@ -216,7 +217,7 @@ Task<> first_byte(Env& env, Load load) {
   auto nodes = make_nodes(env, load.security, load.at_once);
   std::vector<double> times;
   for (const auto& node : nodes) {
-    PYRSIA_CO_TRY(const auto time, co_await time_first_byte(*node, load.to));
+    PYRSIA_CO_TRY(const auto time, co_await time_first_byte(*node, load));
     times.push_back(time);
   }
   std::ranges::sort(times);

@@ -7,8 +7,9 @@
 namespace pyrsia::bench {
 
 struct Load {
-  Multiaddr to;      ///< Ends in /p2p.
-  Multiaddr listen;  ///< Of our side, where one is needed.
+  Multiaddr to;                 ///< Ends in /p2p.
+  std::vector<Multiaddr> also;  ///< Dialed with `to`: nobody is there.
+  Multiaddr listen;             ///< Of our side, where one is needed.
   std::string security = "/noise";
   int at_once = 1;
   Duration duration = std::chrono::seconds(5);
@@ -18,7 +19,8 @@ struct Load {
 Task<> throughput(Env& env, Load load);
 /// The same the other way.
 Task<> download(Env& env, Load load);
-/// The time from a dial to the first byte on a stream, by so many peers one after another.
+/// The time from a dial to the first byte on a stream, by so many peers one after another; `also`
+/// are addresses of the same peer, as far as it knows.
 Task<> first_byte(Env& env, Load load);
 /// Connections, each with its identify, by so many peers at once.
 Task<> setup(Env& env, Load load);

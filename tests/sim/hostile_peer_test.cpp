@@ -5,6 +5,7 @@
 #include "secure/noise/handshake.hpp"
 #include "sim_node.hpp"
 #include "swarm/test_node.hpp"
+#include "transport/quic/transport.hpp"
 #include "wire/multistream.hpp"
 
 #include <gtest/gtest.h>
@@ -72,15 +73,22 @@ Task<> attack(swarm::TestNode& attacker, PeerId victim, std::string protocol, By
 
 /// A boot server, somebody who attacks it, and a node that wants to join by it all the same.
 struct Setting {
-  Setting()
+  explicit Setting(const std::string& address = "/ip4/1.2.3.10/tcp/44000")
       : network(world),
-        boot(network.add_host({.name = "boot", .addresses = {"1.2.3.10"}}), 1, boot_config()),
+        boot(network.add_host({.name = "boot", .addresses = {"1.2.3.10"}}), 1, boot_by_both()),
         attacker(network.add_host({.name = "attacker", .addresses = {"6.6.6.6"}}), 66) {
     network.set_default_path({.one_way_delay = 10ms});
     const auto boot_id = key_of(1).peer_id();
-    attacker.swarm.peer_store().add_addresses(boot_id,
-                                              {*Multiaddr::parse("/ip4/1.2.3.10/tcp/44000")},
+    attacker.swarm.add_transport(std::make_unique<transport::quic::Transport>(
+        attacker.env, attacker.key, transport::quic::Config()));
+    attacker.swarm.peer_store().add_addresses(boot_id, {*Multiaddr::parse(address)},
                                               swarm::AddressSource::manual, world.now(), 24h);
+  }
+
+  static Config boot_by_both() {
+    auto config = boot_config();
+    config.listen = listen_by_both();
+    return config;
   }
 
   /// The boot server still does its work for others, and all of it ends in order.
@@ -101,13 +109,14 @@ struct Setting {
   swarm::TestNode attacker;
 };
 
-TEST(HostilePeer, BreaksTheRulesInEveryProtocolThatWeServe) {
-  Setting setting;
+void break_every_rule(const std::string& address) {
+  Setting setting(address);
   auto& world = setting.world;
   world.run(setting.boot.start());
   const auto boot_id = setting.boot.peer_id();
   for (const auto* protocol :
-       {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/libp2p/autonat/1.0.0"}) {
+       {"/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/libp2p/autonat/1.0.0",
+        "/libp2p/autonat/2/dial-request", "/libp2p/autonat/2/dial-back", "/pyrsia/nat/1"}) {
     for (const auto& payload : payloads()) {
       for (const auto end : kEnds) {
         SCOPED_TRACE(std::string(protocol) + ": " + payload.name + ", " +
@@ -120,6 +129,14 @@ TEST(HostilePeer, BreaksTheRulesInEveryProtocolThatWeServe) {
     }
   }
   setting.expect_no_harm_done();
+}
+
+TEST(HostilePeer, BreaksTheRulesInEveryProtocolThatWeServe) {
+  break_every_rule("/ip4/1.2.3.10/tcp/44000");
+}
+
+TEST(HostilePeer, BreaksTheRulesInEveryProtocolThatWeServeOverQuic) {
+  break_every_rule("/ip4/1.2.3.10/udp/44000/quic-v1");
 }
 
 /// Streams whose protocol is never agreed on.

@@ -375,11 +375,18 @@ func main() {
 	atOnce := flags.Int("at-once", 1, "")
 	seconds := flags.Float64("seconds", 5, "")
 	security := flags.String("security", "noise", "")
+	also := []ma.Multiaddr{}
+	flags.Func("also", "", func(text string) error {
+		address, err := ma.NewMultiaddr(text)
+		also = append(also, address)
+		return err
+	})
 	check(flags.Parse(os.Args[2:]))
 	l := load{listen: *listen, isTLS: *security == "tls", atOnce: *atOnce, seconds: time.Duration(*seconds * float64(time.Second))}
 	if *to != "" {
 		l.to = *must(peer.AddrInfoFromString(*to))
 		l.address = l.to.Addrs[0]
+		l.to.Addrs = append(l.to.Addrs, also...)
 	}
 	switch os.Args[1] {
 	case "server":

@@ -29,11 +29,12 @@ const kMany = { maxInboundStreams: 1e6, maxOutboundStreams: 1e6 }
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 const now = () => performance.now() / 1000
 
-const flags = { atOnce: 1, seconds: 5, security: 'noise' }
+const flags = { atOnce: 1, seconds: 5, security: 'noise', also: [] }
 const [what, ...rest] = process.argv.slice(2)
 for (let i = 0; i < rest.length; i += 2) {
   const name = rest[i].slice(2).replace(/-(.)/g, (_, letter) => letter.toUpperCase())
-  flags[name] = ['atOnce', 'seconds'].includes(name) ? Number(rest[i + 1]) : rest[i + 1]
+  if (name === 'also') flags.also.push(rest[i + 1])
+  else flags[name] = ['atOnce', 'seconds'].includes(name) ? Number(rest[i + 1]) : rest[i + 1]
 }
 
 const makeNode = (listen, services = {}) => createLibp2p({
@@ -197,9 +198,11 @@ async function download (flags, to) {
 // The time from the start of a dial to the first byte of an answer on a stream, once for each peer.
 async function firstByte (flags, to) {
   const times = []
+  const peer = to.toString().split('/p2p/')[1]
+  const addresses = [to, ...flags.also.map(text => multiaddr(`${text}/p2p/${peer}`))]
   for (const node of await makeNodes(flags.atOnce)) {
     const begin = now()
-    const connection = await node.dial(to)
+    const connection = await node.dial(addresses)
     const stream = await connection.newStream(kSource, kMany)
     const first = new Promise(resolve => stream.addEventListener('message', resolve, { once: true }))
     stream.send(request(1))

@@ -15,6 +15,7 @@ pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[derive(Clone)]
 pub struct Load {
     pub to: Option<(PeerId, Multiaddr)>,
+    pub also: Vec<Multiaddr>,
     pub listen: Option<Multiaddr>,
     pub is_tls: bool,
     pub at_once: usize,
@@ -28,7 +29,7 @@ impl Load {
 }
 
 fn load(mut args: impl Iterator<Item = String>) -> Outcome<Load> {
-    let mut load = Load { to: None, listen: None, is_tls: false, at_once: 1, duration: Duration::from_secs(5) };
+    let mut load = Load { to: None, also: vec![], listen: None, is_tls: false, at_once: 1, duration: Duration::from_secs(5) };
     while let Some(name) = args.next() {
         let value = args.next().ok_or("a flag without its value")?;
         match name.as_str() {
@@ -39,6 +40,7 @@ fn load(mut args: impl Iterator<Item = String>) -> Outcome<Load> {
                 };
                 load.to = Some((peer, address));
             }
+            "--also" => load.also.push(value.parse()?),
             "--listen" => load.listen = Some(value.parse()?),
             "--security" => load.is_tls = value == "tls",
             "--at-once" => load.at_once = value.parse()?,

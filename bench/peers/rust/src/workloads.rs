@@ -149,7 +149,8 @@ pub async fn first_byte(load: Load) -> Outcome<()> {
         let mut swarm = node(&load, false)?;
         let mut control = swarm.behaviour().stream.new_control();
         let begin = Instant::now();
-        dial(&mut swarm, &to)?;
+        let addresses = [vec![to.1.clone()], load.also.clone()].concat();
+        swarm.dial(DialOpts::peer_id(to.0).condition(PeerCondition::Always).addresses(addresses).build())?;
         while !swarm.is_connected(&to.0) {
             if let SwarmEvent::OutgoingConnectionError { error, .. } = swarm.select_next_some().await {
                 return Err(error.into());
