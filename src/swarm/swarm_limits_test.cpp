@@ -102,6 +102,21 @@ TEST_F(SwarmLimits, ATlsHandshakeThatGoesNowhereIsDroppedAfterTheUpgradeTimeoutT
   EXPECT_EQ(b->swarm.metrics().upgrades_failed.value(), 3U);
 }
 
+TEST_F(SwarmLimits, AWebSocketRequestThatNeverEndsIsDroppedAfterTheUpgradeTimeoutToo) {
+  begin({});
+  b->listen(std::string(kAddressOfB) + "/ws");
+  auto& host = add_host("1.2.3.4");
+  const std::string request = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n";
+  for (const std::size_t size : {std::size_t(1), std::size_t(4), request.size()}) {
+    const auto begun = world.now();
+    auto [lasted] = world.run(say(host, Bytes(request.begin(), request.begin() + long(size)), 1s));
+    ASSERT_TRUE(lasted);
+    EXPECT_GE(world.now() - begun, Config().upgrade_timeout - 1ms);
+    EXPECT_LE(*lasted, Config().upgrade_timeout + 2s);
+  }
+  EXPECT_EQ(b->swarm.metrics().upgrades_failed.value(), 3U);
+}
+
 TEST_F(SwarmLimits, ManySilentPeersOfOneAddressLeaveRoomForOthers) {
   begin({.max_incoming_upgrades = 8, .max_incoming_upgrades_of_one_ip = 4});
   auto& host = add_host("1.2.3.4");
