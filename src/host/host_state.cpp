@@ -163,6 +163,7 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
             tcp->set_certificate(std::move(made));
           },
           log.named("websocket")),
+      nat64(env, log.named("nat64")),
       pinger(swarm, {}),
       identifier(
           swarm, identify_config(config), [this] { return advertised_addresses(); }, *this,
@@ -208,6 +209,7 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
   if (bootstrap_client)
     bootstrap_client->set_on_contact(
         [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip); });
+  swarm.set_synthesis([this](const IpAddress& v4) { return nat64.synthesize(v4); });
   swarm.add_observer(*this);
 }
 
@@ -228,6 +230,8 @@ Task<> Host::State::start(std::string* detail) {
   is_running = true;
   started_at = env.now();
   PYRSIA_CO_TRY(co_await load_web_tls(detail));
+  std::vector<AdvertisedNat64> none_yet;
+  PYRSIA_CO_TRY(co_await nat64.learn(std::move(none_yet)));
   PYRSIA_CO_TRY(listen_on_all(detail));
   PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
@@ -668,6 +672,7 @@ Task<> Host::State::watch_network() {
   for (;;) {
     PYRSIA_CO_TRY(co_await network_watcher->changed());
     PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
+    PYRSIA_CO_TRY(co_await nat64.learn(network_watcher->nat64_prefixes()));
     recheck("the network of this machine has changed");
   }
 }

@@ -4,6 +4,7 @@
 #include "host/event_queue.hpp"
 #include "host/joiner.hpp"
 #include "host/mapped_ports.hpp"
+#include "host/nat64_route.hpp"
 #include "host/network_memory.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
@@ -66,6 +67,7 @@ struct Host::State final : private swarm::Observer,
   host::NetworkMemory memory;
   host::MappedPorts mapped_ports;
   host::WebCertificate web_certificate;
+  host::Nat64Route nat64;
   std::optional<host::SharedPorts> shared_ports;
   ping::Pinger pinger;
   identify::Identifier identifier;

@@ -5,10 +5,16 @@
 #include <pyrsia/time.hpp>
 
 #include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace pyrsia::swarm {
+
+/// How a global IPv4 address is dialed where there is no IPv4: by which IPv6 address. Nothing: as
+/// it is. RFC 6052.
+using Synthesis = std::function<std::optional<IpAddress>(const IpAddress& v4)>;
 
 struct DialRequest {
   PeerId peer;

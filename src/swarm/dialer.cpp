@@ -204,7 +204,7 @@ void Dialer::add_addresses(Job& job, const std::vector<Multiaddr>& addresses, bo
 
 void Dialer::add_address(Job& job, const ResolvedAddress& resolved, bool is_stored) {
   const auto now = shared_.env.now();
-  const auto address = multi::with_tls_spelled_out(resolved.address);
+  auto address = multi::with_tls_spelled_out(resolved.address);
   const auto ip = address.ip();
   if (!ip || address.is_relayed() || !transport_for(address)) return;
   const auto address_class = shared_.classifier.classify(address);
@@ -213,6 +213,8 @@ void Dialer::add_address(Job& job, const ResolvedAddress& resolved, bool is_stor
   if (address_class == AddressClass::link_local && ip->is_v6()) return;
   const auto own = listeners_.addresses();
   if (std::ranges::find(own, address) != own.end()) return;
+  if (shared_.synthesis && ip->is_v4() && address_class == AddressClass::global)
+    if (const auto v6 = shared_.synthesis(*ip)) address = address.with_ip(*v6);
   if (is_stored && backoff_.is_resting(job.request.peer, address, now)) return;
   bool is_last_resort = false;
   for (auto* detector : detectors_for(job, address))

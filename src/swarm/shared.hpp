@@ -3,6 +3,7 @@
 #include "multi/address_class.hpp"
 #include "runtime/env.hpp"
 #include "swarm/config.hpp"
+#include "swarm/dial_request.hpp"
 #include "swarm/peer_store.hpp"
 #include "transport/transport.hpp"
 
@@ -23,6 +24,7 @@ struct Shared {
   const AddressClassifier& classifier;
   Logger log;
   std::vector<std::unique_ptr<transport::Transport>> transports;
+  Synthesis synthesis;  ///< May be empty.
   PeerStore peer_store;
   Metrics metrics;
 };

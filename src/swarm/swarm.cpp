@@ -28,7 +28,7 @@ class Swarm::Call {
 
 Swarm::State::State(Env& env, const KeyPair& key, const Config& config,
                     const AddressClassifier& classifier, Logger log)
-    : shared{env, key, key.peer_id(), config, classifier, log, {}, PeerStore(), {}},
+    : shared{env, key, key.peer_id(), config, classifier, log, {}, {}, PeerStore(), {}},
       notifier(env),
       connections(shared, notifier),
       streams(shared),
@@ -176,6 +176,10 @@ bool Swarm::is_connected(const PeerId& peer) const {
 
 std::size_t Swarm::peer_count() const {
   return state_->connections.peer_count();
+}
+
+void Swarm::set_synthesis(Synthesis synthesis) {
+  state_->shared.synthesis = std::move(synthesis);
 }
 
 std::optional<Duration> Swarm::round_trip(ConnectionId connection) const {

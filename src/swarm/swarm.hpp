@@ -55,6 +55,8 @@ class Swarm {
                   StreamHandler handler);
   /// Those that are served to all.
   std::vector<std::string> protocols() const;
+  /// Asked at each dial to a global IPv4 address.
+  void set_synthesis(Synthesis synthesis);
   /// True if one of the transports dials addresses of this kind.
   bool can_dial(const Multiaddr& address) const;
 

@@ -292,5 +292,30 @@ TEST(JoiningOverV6, ANodeOfBothFamiliesJoinsABootServerOfOne) {
             Reachability::reachable);
 }
 
+/// The boot server has the address that the NAT64 makes of its IPv4 address, and stands for both.
+TEST(JoiningFromIPv6, PeersAreReachedThroughTheNat64) {
+  sim::World world;
+  sim::Network network(world);
+  network.dns().add("ipv4only.arpa", {"64:ff9b::c000:aa", "64:ff9b::c000:ab"});
+  auto as_boot = boot_config();
+  as_boot.listen.push_back(Multiaddr::tcp({IpAddress::v6_any(), SimNode::kPort}));
+  SimNode boot(network.add_host({"boot", {kBootIp, "64:ff9b::102:30a"}}), kBootKey, as_boot);
+  auto as_node = node_config(kUrl);
+  as_node.bootstrap_urls.clear();
+  as_node.listen = {Multiaddr::tcp({IpAddress::v6_any(), SimNode::kPort})};
+  as_node.peers = {Multiaddr::tcp({*IpAddress::parse(kBootIp), SimNode::kPort})
+                       .with_peer(key_of(kBootKey).peer_id())};
+  SimNode node(network.add_host({"node", {"2600::9"}}), kNodeKey, as_node);
+  auto [started, joined] = world.run(boot.start(), node.start());
+  ASSERT_TRUE(started && joined);
+  auto [judged] = world.run(node.wait_for(Reachability::reachable, 10s));
+  EXPECT_TRUE(judged) << node.host().nat().reason;
+  const auto paths = node.host().paths(key_of(kBootKey).peer_id());
+  ASSERT_FALSE(paths.empty());
+  EXPECT_EQ(paths.front().remote.to_string(), "/ip6/64:ff9b::102:30a/tcp/44000");
+  auto [node_stopped, boot_stopped] = world.run(node.stop(), boot.stop());
+  EXPECT_TRUE(node_stopped && boot_stopped);
+}
+
 }  // namespace
 }  // namespace pyrsia::test

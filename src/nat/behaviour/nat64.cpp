@@ -50,11 +50,6 @@ IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4) {
   return IpAddress::v6(bytes);
 }
 
-std::optional<IpAddress> embedded_v4(const Nat64Prefix& prefix, const IpAddress& ip) {
-  if (ip.is_v4() || !ip.is_in(prefix.ip, prefix.bits)) return std::nullopt;
-  return IpAddress::v4(v4_at(ip, prefix.bits));
-}
-
 std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses) {
   for (const auto& ip : addresses) {
     if (ip.is_v4()) continue;

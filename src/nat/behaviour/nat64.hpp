@@ -23,8 +23,6 @@ struct Nat64Prefix {
 
 /// `v4` as this network's hosts reach it. RFC 6052, 2.2.
 IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4);
-/// The IPv4 address inside; nothing: `ip` does not begin with the prefix.
-std::optional<IpAddress> embedded_v4(const Nat64Prefix& prefix, const IpAddress& ip);
 /// The prefix in the addresses that ipv4only.arpa has here. RFC 7050, 3. Nothing: there is none.
 std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses);
 
