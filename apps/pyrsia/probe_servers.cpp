@@ -1,5 +1,6 @@
 #include "probe_servers.hpp"
 
+#include "runtime/task_group.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -24,6 +25,7 @@ std::string host_of(std::string_view url) {
 struct Named {
   std::string host;
   std::uint16_t port = kStunPort;
+  std::vector<IpAddress> addresses = {};  ///< Empty: it has none, or nobody says.
 };
 
 constexpr std::string_view kTls = "stuns:";  ///< RFC 7064
@@ -33,8 +35,10 @@ bool is_tls(std::string_view server) {
 }
 
 Named split(std::string_view server, std::uint16_t default_port) {
-  const auto colon = server.rfind(':');
+  if (const auto endpoint = parse_endpoint(server, default_port))
+    return {endpoint->ip.to_string(), endpoint->port, {endpoint->ip}};
   Named named{std::string(server), default_port};
+  const auto colon = server.rfind(':');
   if (colon == server.npos) return named;
   std::uint16_t port = 0;
   const auto text = server.substr(colon + 1);
@@ -42,6 +46,25 @@ Named split(std::string_view server, std::uint16_t default_port) {
   if (error == std::errc() && end == text.data() + text.size())
     named = {std::string(server.substr(0, colon)), port};
   return named;
+}
+
+Task<> resolve_one(Env& env, Named& named) {
+  auto resolving = env.resolve(named.host, IpFamily::any);
+  PYRSIA_CO_TRY(named.addresses, co_await with_timeout(env, kResolveLimit, std::move(resolving)));
+  co_return ok;
+}
+
+/// Asks for all names at once. Errors: `Errc::cancelled`.
+Task<std::vector<Named>> resolve_all(Env& env, std::vector<Named> all) {
+  if (all.size() > kMaxServers) all.resize(kMaxServers);
+  TaskGroup resolving(env);
+  for (auto& named : all)
+    if (named.addresses.empty()) resolving.spawn(resolve_one(env, named));
+  const auto done = co_await resolving.wait_until_empty();
+  resolving.cancel();
+  (void)co_await resolving.join();
+  if (!done) co_return done.error();
+  co_return all;
 }
 
 }  // namespace
@@ -79,20 +102,15 @@ std::vector<Multiaddr> stun_server_addresses(const Options& options) {
 
 Task<std::vector<nat::TlsServer>> tls_servers(Env& env, std::vector<std::string> names,
                                               StunTls& tls) {
+  std::vector<Named> wanted;
+  for (const auto& name : names)
+    if (is_tls(name))
+      wanted.push_back(split(std::string_view(name).substr(kTls.size()), kStunTlsPort));
+  PYRSIA_CO_TRY(const auto resolved, co_await resolve_all(env, std::move(wanted)));
   std::vector<nat::TlsServer> out;
-  for (const auto& name : names) {
-    if (!is_tls(name) || out.size() >= kMaxServers) continue;
-    const auto server = std::string_view(name).substr(kTls.size());
-    if (const auto endpoint = parse_endpoint(server, kStunTlsPort)) {
-      out.push_back({*endpoint, tls.as_client(endpoint->ip.to_string())});
-      continue;
-    }
-    const auto named = split(server, kStunTlsPort);
-    auto resolving = env.resolve(named.host, IpFamily::any);
-    const auto addresses = co_await with_timeout(env, kResolveLimit, std::move(resolving));
-    if (!addresses && addresses.error() == Errc::cancelled) co_return addresses.error();
-    if (!addresses || addresses->empty()) continue;
-    const Endpoint at{addresses->front(), named.port};
+  for (const auto& named : resolved) {
+    if (named.addresses.empty()) continue;
+    const Endpoint at{named.addresses.front(), named.port};
     out.push_back({at, tls.as_client(named.host)});
   }
   co_return out;
@@ -102,23 +120,18 @@ Task<nat::SurveyConfig> survey_config(Env& env, std::vector<std::string> servers
                                       std::vector<std::string> status_urls) {
   nat::SurveyConfig config;
   config.status_urls = std::move(status_urls);
-  for (const auto& server : servers) {
-    if (config.servers.size() >= kMaxServers) break;
-    if (is_tls(server)) continue;
-    if (const auto endpoint = parse_endpoint(server, kStunPort)) {
-      config.servers.push_back(*endpoint);
-      continue;
-    }
-    const auto named = split(server, kStunPort);
-    auto resolving = env.resolve(named.host, IpFamily::any);
-    const auto addresses = co_await with_timeout(env, kResolveLimit, std::move(resolving));
-    if (!addresses && addresses.error() == Errc::cancelled) co_return addresses.error();
-    if (!addresses) continue;
+  if (config.status_urls.size() > kMaxServers) config.status_urls.resize(kMaxServers);
+  std::vector<Named> wanted;
+  for (const auto& server : servers)
+    if (!is_tls(server)) wanted.push_back(split(server, kStunPort));
+  PYRSIA_CO_TRY(const auto resolved, co_await resolve_all(env, std::move(wanted)));
+  for (const auto& named : resolved) {
     // One of each family: they are one and the same server.
     for (const bool is_v6 : {false, true}) {
       const auto of_family = [&](const IpAddress& ip) { return ip.is_v6() == is_v6; };
-      const auto found = std::ranges::find_if(*addresses, of_family);
-      if (found != addresses->end()) config.servers.push_back({*found, named.port});
+      const auto found = std::ranges::find_if(named.addresses, of_family);
+      if (found == named.addresses.end() || config.servers.size() >= kMaxServers) continue;
+      config.servers.push_back({*found, named.port});
     }
   }
   co_return config;

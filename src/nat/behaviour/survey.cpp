@@ -42,12 +42,12 @@ std::vector<Endpoint> Survey::servers_of(bool is_v6) const {
 Task<Report> Survey::run() {
   const auto start = env_.now();
   report_.servers = config_.servers;
-  tasks_.spawn(look_for_portal());
+  for (const auto& url : config_.status_urls) tasks_.spawn(look_for_portal(url));
   tasks_.spawn(look_for_nat64());
   tasks_.spawn(look_over_v6());
   if (config_.asks_gateway) tasks_.spawn(ask_gateway());
   if (!config_.asks_gateway) report_.gateway.mapping_why = "port mapping is off";
-  tasks_.spawn(ask_over_tls());
+  for (const auto& server : config_.tls_servers) tasks_.spawn(ask_over_tls(server));
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
   if (failure_) co_return failure_;
@@ -55,24 +55,26 @@ Task<Report> Survey::run() {
     report_.udp.is_blocked = true;
   // Whoever it was that answered, he keeps nobody in.
   if (report_.is_captive == true && internet_works(report_)) report_.is_captive = false;
+  if (report_.tcp.local) report_.interface_ip = report_.tcp.local->ip;
+  if (report_.tcp.local && report_.udp.mapped)
+    report_.udp.local = Endpoint{report_.tcp.local->ip, 0};
   report_.position = position_of(report_);
   report_.took = env_.now() - start;
   co_return report_;
 }
 
-Task<> Survey::look_for_portal() {
-  for (const auto& url : config_.status_urls) {
-    HttpRequest request;
-    request.url = url;
-    request.timeout = config_.side_limit;
-    // A redirect alone says nothing: servers send people from http to https. Where it ends does.
-    request.max_redirects = kPortalRedirects;
-    auto get = env_.http_get(std::move(request), nullptr);
-    const auto response = co_await std::move(get);
-    if (!response && response.error() == Errc::cancelled) co_return response.error();
-    if (response) report_.is_captive = is_portal_answer(*response);
-    if (report_.is_captive) co_return ok;
-  }
+Task<> Survey::look_for_portal(std::string url) {
+  HttpRequest request;
+  request.url = std::move(url);
+  request.timeout = config_.side_limit;
+  // A redirect alone says nothing: servers send people from http to https. Where it ends does.
+  request.max_redirects = kPortalRedirects;
+  auto get = env_.http_get(std::move(request), nullptr);
+  const auto response = co_await std::move(get);
+  if (!response) co_return response.error();
+  const auto is_portal = is_portal_answer(*response);
+  // One that lets a single boot server's answer pass is none.
+  if (is_portal) report_.is_captive = report_.is_captive.value_or(true) && *is_portal;
   co_return ok;
 }
 
@@ -112,16 +114,13 @@ Task<> Survey::ask_gateway() {
   co_return ok;
 }
 
-Task<> Survey::ask_over_tls() {
-  for (const auto& server : config_.tls_servers) {
-    auto asking = stun::ask_over_tcp(env_, server.at, server.secure);
-    const auto answer = co_await with_timeout(env_, config_.tls_limit, std::move(asking));
-    if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
-    report_.has_tls = answer && !answer->error;
-    if (!*report_.has_tls) continue;
-    report_.mapped_tls = answer->mapped;
-    co_return ok;
-  }
+Task<> Survey::ask_over_tls(TlsServer server) {
+  auto asking = stun::ask_over_tcp(env_, server.at, server.secure);
+  const auto answer = co_await with_timeout(env_, config_.tls_limit, std::move(asking));
+  if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+  const bool has_answered = answer && !answer->error;
+  report_.has_tls = report_.has_tls.value_or(false) || has_answered;
+  if (has_answered && !report_.mapped_tls) report_.mapped_tls = answer->mapped;
   co_return ok;
 }
 
@@ -139,16 +138,17 @@ Task<> Survey::probe_transports() {
   report_.udp = *std::move(udp);
   report_.server = prober_->server();
   if (is_v6) report_.has_ipv6 = report_.server.has_value();
-  for (const auto& server : report_.server ? std::vector{*report_.server} : servers) {
-    auto probing = probe_tcp(env_, server, prober_->other(), config_.tcp_limit);
-    PYRSIA_CO_TRY(report_.tcp, co_await std::move(probing));
-    if (report_.tcp.is_blocked == false) break;
-  }
-  if (report_.tcp.local) report_.interface_ip = report_.tcp.local->ip;
-  if (report_.tcp.local && report_.udp.mapped)
-    report_.udp.local = Endpoint{report_.tcp.local->ip, 0};
+  for (const auto& server : report_.server ? std::vector{*report_.server} : servers)
+    tasks_.spawn(ask_over_tcp(server, prober_->other()));
   if (config_.measures_lifetime && report_.server)
     co_return co_await measure_lifetime(*report_.server, any_of(is_v6));
+  co_return ok;
+}
+
+Task<> Survey::ask_over_tcp(Endpoint server, std::optional<Endpoint> other) {
+  auto probing = probe_tcp(env_, server, other, config_.tcp_limit);
+  PYRSIA_CO_TRY(const auto tcp, co_await std::move(probing));
+  if (report_.tcp.is_blocked != false) report_.tcp = tcp;
   co_return ok;
 }
 

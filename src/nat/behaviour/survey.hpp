@@ -24,7 +24,7 @@ struct TlsServer {
 
 struct SurveyConfig {
   std::vector<Endpoint> servers;         ///< STUN servers of both families.
-  std::vector<TlsServer> tls_servers;    ///< Asked one after the other, until one answers.
+  std::vector<TlsServer> tls_servers;    ///< One that answers is enough.
   std::vector<std::string> status_urls;  ///< Of boot servers: what answers there is known.
   bool measures_lifetime = false;        ///< Minutes instead of two seconds.
   /// Ask the router, and have it open a port for a moment. Not where a node runs, who knows.
@@ -53,11 +53,12 @@ class Survey {
   Task<> stop();
 
  private:
-  Task<> look_for_portal();
+  Task<> look_for_portal(std::string url);
   Task<> look_for_nat64();
   Task<> look_over_v6();
   Task<> ask_gateway();
-  Task<> ask_over_tls();
+  Task<> ask_over_tls(TlsServer server);
+  Task<> ask_over_tcp(Endpoint server, std::optional<Endpoint> other);
   Task<> probe_transports();
   Task<> measure_lifetime(Endpoint server, IpAddress any);
   std::vector<Endpoint> servers_of(bool is_v6) const;

@@ -404,5 +404,26 @@ TEST(Portal, IsKnownByWhatItAnswers) {
   EXPECT_EQ(is_portal_answer(response), std::nullopt);
 }
 
+TEST(Survey, ManyDeadServersTakeNoLongerThanOne) {
+  Behind behind("port-restricted");
+  const auto took = [&](int count) {
+    SurveyConfig config;
+    config.asks_gateway = false;
+    for (int i = 1; i <= count; ++i) {
+      const auto dead = at("192.0.2." + std::to_string(100 + i), 3478);
+      config.servers.push_back(dead);
+      config.status_urls.push_back("http://" + dead.ip.to_string() + ":7888/status");
+    }
+    auto [report] = behind.world.run(Behind::run_survey(*behind.host, config));
+    EXPECT_TRUE(report);
+    EXPECT_FALSE(report->server);
+    EXPECT_EQ(report->tcp.is_blocked, std::nullopt);
+    return report->took;
+  };
+  const auto alone = took(1);
+  EXPECT_LE(alone, 3s);
+  EXPECT_EQ(took(8), alone);
+}
+
 }  // namespace
 }  // namespace pyrsia::nat
