@@ -50,8 +50,13 @@ const json::object* candidate_in(const json::object& nat, const Multiaddr& addre
   return same_port;
 }
 
-std::string forward_advice(const Multiaddr& address) {
+/// `is_own`: it is the address of an interface, so that nothing translates it.
+std::string forward_advice(const Multiaddr& address, bool is_own) {
   const auto port = address.port();
+  if (is_own)
+    return fmt::format("Let {} port {} in, in the firewall of this machine, and of the router.",
+                       host::is_over_udp(address) ? "UDP" : "TCP",
+                       port ? fmt::format("{}", *port) : "?");
   return fmt::format(
       "Forward {} port {} to this machine in the router, or turn on UPnP, NAT-PMP or PCP there; "
       "IPv6, where there is some, mostly needs a rule in its firewall only.",
@@ -72,7 +77,7 @@ std::string advice_for(const Multiaddr& address, AddressClass address_class,
     return flag_of(*candidate, "confirmed")
                ? "Nothing is to be done."
                : "Nothing is to be done; it is confirmed once three networks agree.";
-  if (status == "unreachable") return forward_advice(address);
+  if (status == "unreachable") return forward_advice(address, text_of(*candidate, "source") == "listen");
   if (reason.find("contacted") != reason.npos)
     return "Use boot servers in more networks: one that this node has not contacted settles it.";
   return "Wait a little: nobody has had a word on it yet. It takes a boot server that probes.";

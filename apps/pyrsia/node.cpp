@@ -197,8 +197,14 @@ void Node::fail(ExitCode code, const std::string& text) {
   exit_code_ = code;
 }
 
+void Node::on_signal() {
+  if (has_heard_signal_) end_at_once("told twice to stop");
+  has_heard_signal_ = true;
+  ask_to_stop();
+}
+
 void Node::ask_to_stop() {
-  if (is_stopping_) end_at_once("told twice to stop");
+  if (is_stopping_) return;
   is_stopping_ = true;
   watchdog_.spawn(end_if_stop_hangs());  // From now on: a start under way may hang as well.
   stop_asked_.notify();

@@ -34,8 +34,8 @@ class Node final : public bootstrap::LocalNode {
   /// Its whole life: HTTP, listening, joining, until it is asked to stop. Errors: none; see
   /// exit_code().
   Task<> run();
-  /// Ends run() within two seconds; a second call ends the program at once.
-  void ask_to_stop();
+  /// SIGTERM, SIGINT: ends run() within two seconds; a second one ends the program at once.
+  void on_signal();
   ExitCode exit_code() const { return exit_code_; }
 
   PeerId peer_id() const override { return host_.peer_id(); }
@@ -46,6 +46,7 @@ class Node final : public bootstrap::LocalNode {
  private:
   Task<> start();
   Task<> stop();
+  void ask_to_stop();
   Task<> end_if_stop_hangs();
   [[noreturn]] void end_at_once(const std::string& why);
   Task<> read_events();
@@ -77,6 +78,7 @@ class Node final : public bootstrap::LocalNode {
   Terminal& terminal_;
   ExitCode exit_code_ = ExitCode::success;
   bool is_stopping_ = false;
+  bool has_heard_signal_ = false;
   bool was_peer_connected_ = false;
   bool has_said_what_to_set_ = false;
   std::string http_url_;

@@ -61,7 +61,7 @@ ExitCode run_node(Options options) {
   }
   const auto classifier = make_classifier(options.host);
   Node node(runtime.env(), options, **host, *identity.key, classifier, terminal);
-  const auto ended = runtime.run(node.run(), [&](int) { node.ask_to_stop(); });
+  const auto ended = runtime.run(node.run(), [&](int) { node.on_signal(); });
   if (!ended) terminal.note("pyrsia: " + ended.error().message());
   return node.exit_code();
 }

@@ -1,6 +1,6 @@
 #include "probe_servers.hpp"
 
-#include "runtime/task_group.hpp"
+#include "runtime/beside.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kResolveLimit = std::chrono::seconds(2);
 constexpr std::size_t kMaxServers = 8;
+constexpr std::size_t kMaxNames = 16;  ///< Some of which may have no address.
 
 /// The host in "http://host:7888/status".
 std::string host_of(std::string_view url) {
@@ -56,14 +57,11 @@ Task<> resolve_one(Env& env, Named& named) {
 
 /// Asks for all names at once. Errors: `Errc::cancelled`.
 Task<std::vector<Named>> resolve_all(Env& env, std::vector<Named> all) {
-  if (all.size() > kMaxServers) all.resize(kMaxServers);
-  TaskGroup resolving(env);
+  if (all.size() > kMaxNames) all.resize(kMaxNames);
+  std::vector<Task<>> resolving;
   for (auto& named : all)
-    if (named.addresses.empty()) resolving.spawn(resolve_one(env, named));
-  const auto done = co_await resolving.wait_until_empty();
-  resolving.cancel();
-  (void)co_await resolving.join();
-  if (!done) co_return done.error();
+    if (named.addresses.empty()) resolving.push_back(resolve_one(env, named));
+  co_await run_all(env, std::move(resolving));
   co_return all;
 }
 
@@ -109,7 +107,7 @@ Task<std::vector<nat::TlsServer>> tls_servers(Env& env, std::vector<std::string>
   PYRSIA_CO_TRY(const auto resolved, co_await resolve_all(env, std::move(wanted)));
   std::vector<nat::TlsServer> out;
   for (const auto& named : resolved) {
-    if (named.addresses.empty()) continue;
+    if (named.addresses.empty() || out.size() >= kMaxServers) continue;
     const Endpoint at{named.addresses.front(), named.port};
     out.push_back({at, tls.as_client(named.host)});
   }

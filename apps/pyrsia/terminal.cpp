@@ -49,19 +49,28 @@ Terminal::~Terminal() {
 
 void Terminal::data(std::string_view line) {
   erase();
-  report_lost("stdout", out_.line(line));
+  out_.line(line);
+  report_losses();
   draw();
 }
 
 void Terminal::note(std::string_view line) {
   erase();
-  report_lost("stderr", err_.line(line));
+  err_.line(line);
+  report_losses();
   draw();
 }
 
-void Terminal::report_lost(std::string_view name, std::size_t count) {
-  if (count == 0) return;
-  err_.line(fmt::format("pyrsia: WARNING: {} lines of {} were lost: nobody read it", count, name));
+/// Once somebody reads again.
+void Terminal::report_losses() {
+  const auto report = [this](Outlet& outlet, std::string_view name) {
+    if (outlet.lost_count() == 0 || !outlet.is_empty()) return;
+    const auto text = fmt::format("pyrsia: WARNING: {} lines of {} were lost: nobody read it",
+                                  outlet.lost_count(), name);
+    if (err_.line(text)) outlet.forget_lost();
+  };
+  report(out_, "stdout");
+  report(err_, "stderr");
 }
 
 void Terminal::status(std::string_view text, bool is_busy) {
@@ -73,14 +82,16 @@ void Terminal::status(std::string_view text, bool is_busy) {
     erase();
     draw();
   } else {
-    report_lost("stderr", err_.line(status_));
+    err_.line(status_);
+    report_losses();
   }
 }
 
 void Terminal::tick() {
   out_.flush();
   err_.flush();
-  if (!is_busy_ || !is_drawn_) return;
+  report_losses();
+  if (is_drawn_ && !is_busy_) return;  // What had no room is drawn again.
   ++frame_;
   erase();
   draw();

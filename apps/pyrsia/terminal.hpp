@@ -37,7 +37,7 @@ class Terminal {
  private:
   void log(LogLevel level, std::string_view component, std::string_view message,
            std::span<const LogField> fields);
-  void report_lost(std::string_view name, std::size_t count);
+  void report_losses();
   void erase();
   void draw();
 

@@ -120,6 +120,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("quic_streams_opened", q.streams_opened);
   add("quic_streams_accepted", q.streams_accepted);
   add("quic_peer_errors", q.peer_errors);
+  add("quic_own_errors", q.own_errors);
   add("quic_idle_timeouts", q.idle_timeouts);
   add("quic_paths_validated", q.paths_validated);
   add("quic_migrations", q.migrations);

@@ -230,8 +230,7 @@ Task<> Host::State::start(std::string* detail) {
   is_running = true;
   started_at = env.now();
   PYRSIA_CO_TRY(co_await load_web_tls(detail));
-  std::vector<AdvertisedNat64> none_yet;
-  PYRSIA_CO_TRY(co_await nat64.learn(std::move(none_yet)));
+  PYRSIA_CO_TRY(co_await learn_nat64());
   PYRSIA_CO_TRY(listen_on_all(detail));
   PYRSIA_CO_TRY(co_await memory.load());
   on_listen_addresses_changed();
@@ -672,9 +671,15 @@ Task<> Host::State::watch_network() {
   for (;;) {
     PYRSIA_CO_TRY(co_await network_watcher->changed());
     PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
-    PYRSIA_CO_TRY(co_await nat64.learn(network_watcher->nat64_prefixes()));
+    PYRSIA_CO_TRY(co_await learn_nat64());
     recheck("the network of this machine has changed");
   }
+}
+
+Task<> Host::State::learn_nat64() {
+  std::vector<AdvertisedNat64> advertised;
+  if (network_watcher) advertised = network_watcher->nat64_prefixes();
+  co_return co_await nat64.learn(std::move(advertised));
 }
 
 Task<> Host::State::keep_house() {
@@ -683,7 +688,9 @@ Task<> Host::State::keep_house() {
     PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
     feed_servers();
     choose_version();
-    if (wake_detector.look(env.now(), env.wall_now())) recheck("this machine was asleep");
+    const bool was_asleep = wake_detector.look(env.now(), env.wall_now());
+    if (was_asleep) recheck("this machine was asleep");
+    if (was_asleep || nat64.is_unanswered()) PYRSIA_CO_TRY(co_await learn_nat64());
     feed(host::TimePassed());
     if (observed.expire(env.now())) addresses_changed();
     if (env.now() >= next_save) {

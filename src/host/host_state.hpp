@@ -137,6 +137,7 @@ struct Host::State final : private swarm::Observer,
   /// Keeps what was learned of the network that we are in.
   void remember_network();
   Task<> keep_house();
+  Task<> learn_nat64();
 };
 
 }  // namespace pyrsia

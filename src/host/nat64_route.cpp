@@ -11,29 +11,35 @@ namespace {
 
 constexpr Duration kLookupLimit = std::chrono::seconds(1);
 
-/// Addresses of a CLAT (RFC 6877) count as any other: there IPv4 works.
-bool has_ipv6_only(std::span<const InterfaceAddress> interfaces) {
+/// A private IPv4 address leads nowhere without a router: bridges of containers have one. Where a
+/// CLAT gives IPv4 (RFC 6877) there is such a route.
+bool has_ipv6_only(Env& env) {
   const AddressClassifier classifier;
-  const auto is_of_use = [&](const InterfaceAddress& each) {
-    return classifier.classify(each.ip) >= AddressClass::private_use;
+  const auto interfaces = env.interface_addresses();
+  const auto has_global = [&](bool is_v6) {
+    return std::ranges::any_of(interfaces, [&](const InterfaceAddress& each) {
+      return each.ip.is_v6() == is_v6 && classifier.classify(each.ip) == AddressClass::global;
+    });
   };
-  const auto is_v4 = [&](const auto& each) { return each.ip.is_v4() && is_of_use(each); };
-  const auto is_v6 = [&](const auto& each) { return each.ip.is_v6() && is_of_use(each); };
-  return std::ranges::any_of(interfaces, is_v6) && std::ranges::none_of(interfaces, is_v4);
+  const auto gateways = env.default_gateways();
+  const auto is_v4 = [](const Gateway& each) { return each.ip.is_v4(); };
+  return has_global(true) && !has_global(false) && std::ranges::none_of(gateways, is_v4);
 }
 
 }  // namespace
 
 Task<> Nat64Route::learn(std::vector<AdvertisedNat64> advertised) {
   std::optional<nat::Nat64Prefix> prefix;
-  if (has_ipv6_only(env_.interface_addresses())) {
+  is_unanswered_ = false;
+  if (has_ipv6_only(env_)) {
     if (!advertised.empty()) {
       prefix = nat::Nat64Prefix{advertised.front().prefix, advertised.front().bits};
     } else {
       auto finding = nat::find_nat64(env_);
       auto found = co_await with_timeout(env_, kLookupLimit, std::move(finding));
       if (!found && found.error() == Errc::cancelled) co_return found.error();
-      if (found) prefix = *std::move(found);
+      is_unanswered_ = !found;
+      prefix = found ? *std::move(found) : prefix_;
     }
   }
   if (prefix && prefix != prefix_)

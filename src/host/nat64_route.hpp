@@ -13,9 +13,11 @@ class Nat64Route {
  public:
   Nat64Route(Env& env, Logger log) : env_(env), log_(log) {}
 
-  /// Learns the prefix again, where this machine has IPv6 addresses only: from what routers
-  /// advertise, else by DNS, for 1 s at most. Errors: `Errc::cancelled`.
+  /// Learns the prefix again, where this machine has no IPv4: from what routers advertise, else by
+  /// DNS, for 1 s at most. Without an answer it stays as it was. Errors: `Errc::cancelled`.
   Task<> learn(std::vector<AdvertisedNat64> advertised);
+  /// The last question had no answer: ask again soon.
+  bool is_unanswered() const { return is_unanswered_; }
   /// `v4` as it is dialed here. Nothing: as it is.
   std::optional<IpAddress> synthesize(const IpAddress& v4) const;
 
@@ -23,6 +25,7 @@ class Nat64Route {
   Env& env_;
   Logger log_;
   std::optional<nat::Nat64Prefix> prefix_;
+  bool is_unanswered_ = false;
 };
 
 }  // namespace pyrsia::host

@@ -51,7 +51,14 @@ TEST_F(Nat64RouteTest, IsNotTakenWhereThereIsIPv4) {
   begin({"2600::1", "5.6.7.8"});
   EXPECT_EQ(learned({{kWellKnown, 96, 30min}}), "");
   begin({"2600::2", "192.168.0.2"});
+  machine->set_gateways({"192.168.0.1"});
   EXPECT_EQ(learned({{kWellKnown, 96, 30min}}), "");
+}
+
+TEST_F(Nat64RouteTest, ABridgeOfContainersIsNoWayToIPv4) {
+  begin({"2600::1", "172.17.0.1"});
+  machine->set_gateways({"fe80::1"});
+  EXPECT_EQ(learned({{kWellKnown, 96, 30min}}), "64:ff9b::102:30a");
 }
 
 TEST_F(Nat64RouteTest, IsForgottenWithItsNetwork) {
@@ -65,6 +72,19 @@ TEST_F(Nat64RouteTest, AResolverThatIsSilentCostsASecond) {
   network.dns().set_delay(1min);
   EXPECT_EQ(learned({}), "");
   EXPECT_EQ(world.now(), TimePoint(1s));
+  EXPECT_TRUE(route->is_unanswered());
+}
+
+TEST_F(Nat64RouteTest, IsKeptWhileTheResolverIsSilent) {
+  begin({"2600::1"});
+  network.dns().add("ipv4only.arpa", {"64:ff9b::c000:aa"});
+  EXPECT_EQ(learned({}), "64:ff9b::102:30a");
+  network.dns().set_delay(1min);
+  EXPECT_EQ(learned({}), "64:ff9b::102:30a");
+  EXPECT_TRUE(route->is_unanswered());
+  network.dns().set_delay(0s);
+  EXPECT_EQ(learned({}), "64:ff9b::102:30a");
+  EXPECT_FALSE(route->is_unanswered());
 }
 
 }  // namespace

@@ -51,8 +51,8 @@ class Muxer {
   virtual std::size_t stream_count() const = 0;
   /// Round trip time last measured, if any.
   virtual std::optional<Duration> round_trip() const = 0;
-  /// The same, if the answer came at `since` or later. QUIC measures by itself, some seconds ago at
-  /// most, and says what it knows.
+  /// The same, if the answer came at `since` or later. The client of a QUIC connection cannot have
+  /// it measured, and says what it knows.
   virtual std::optional<Duration> round_trip_since(TimePoint since) const = 0;
   /// Has it measured now.
   virtual void measure_round_trip() {}

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace pyrsia {
 
@@ -18,6 +19,10 @@ asio::awaitable<void> keep(Task<T> task, std::optional<Result<T>>& out) {
 }
 
 }  // namespace detail
+
+/// Runs all at the same time, and ends when they have ended: none goes on after it, also when the
+/// caller is cancelled. Errors: none; each task reports what matters itself.
+asio::awaitable<void> run_all(Env& env, std::vector<Task<>> tasks);
 
 /// Runs `side` at the same time as `task`, and no longer. What both use outlives the call: neither
 /// goes on after it, also when the caller is cancelled. Errors: those of `task`; `side` reports

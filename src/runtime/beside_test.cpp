@@ -90,5 +90,38 @@ TEST(Beside, ACancelledCallerEndsBothBeforeItEnds) {
   EXPECT_FALSE(side.has_ended);
 }
 
+Task<> all_of(Env& env, std::vector<Trace>& traces) {
+  std::vector<Task<>> tasks;
+  for (std::size_t i = 0; i < traces.size(); ++i)
+    tasks.push_back(aside(env, traces[i], std::chrono::seconds(i + 1)));
+  co_await run_all(env, std::move(tasks));
+  co_return ok;
+}
+
+TEST(RunAll, EndsWithTheLast) {
+  for (const std::size_t count : {0u, 1u, 3u}) {
+    sim::World world;
+    std::vector<Trace> traces(count);
+    auto [done] = world.run(all_of(world.env(), traces));
+    EXPECT_TRUE(done);
+    EXPECT_EQ(world.now(), TimePoint(std::chrono::seconds(count)));
+    for (const auto& trace : traces) EXPECT_TRUE(trace.has_ended && trace.is_destroyed);
+  }
+}
+
+TEST(RunAll, ACancelledCallerEndsThemAllBeforeItEnds) {
+  sim::World world;
+  std::vector<Trace> traces(3);
+  TaskGroup group(world.env());
+  group.spawn(all_of(world.env(), traces));
+  world.run_for(1500ms);
+  group.cancel();
+  world.run_for(1ms);
+  EXPECT_EQ(group.size(), 0u);
+  EXPECT_TRUE(traces[0].has_ended);
+  EXPECT_FALSE(traces[1].has_ended || traces[2].has_ended);
+  for (const auto& trace : traces) EXPECT_TRUE(trace.is_destroyed);
+}
+
 }  // namespace
 }  // namespace pyrsia

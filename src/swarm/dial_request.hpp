@@ -13,7 +13,7 @@
 namespace pyrsia::swarm {
 
 /// How a global IPv4 address is dialed where there is no IPv4: by which IPv6 address. Nothing: as
-/// it is. RFC 6052.
+/// it is. Such a connection's remote address is the one that the peer is known by. RFC 6052.
 using Synthesis = std::function<std::optional<IpAddress>(const IpAddress& v4)>;
 
 struct DialRequest {

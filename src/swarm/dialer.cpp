@@ -53,6 +53,8 @@ struct Dialer::Job {
   TimePoint deadline;
   /// The DNS names behind addresses of the plan; at most as many as the plan takes.
   std::map<Multiaddr, std::string> names;
+  /// What addresses of the plan are known as, where IPv4 is reached through IPv6; as many.
+  std::map<Multiaddr, Multiaddr> originals;
   std::string detail;  ///< Of the dial that the plan's error is of.
   std::vector<Waiter*> waiters;
   std::optional<Result<ConnectionInfo>> result;
@@ -213,6 +215,7 @@ void Dialer::add_address(Job& job, const ResolvedAddress& resolved, bool is_stor
   if (address_class == AddressClass::link_local && ip->is_v6()) return;
   const auto own = listeners_.addresses();
   if (std::ranges::find(own, address) != own.end()) return;
+  const auto original = address;
   if (shared_.synthesis && ip->is_v4() && address_class == AddressClass::global)
     if (const auto v6 = shared_.synthesis(*ip)) address = address.with_ip(*v6);
   if (is_stored && backoff_.is_resting(job.request.peer, address, now)) return;
@@ -222,6 +225,7 @@ void Dialer::add_address(Job& job, const ResolvedAddress& resolved, bool is_stor
   if (is_last_resort) shared_.metrics.dials_held_back.add();
   const bool is_new = job.plan.add(address, address_class, now, is_last_resort);
   if (is_new && !resolved.name.empty()) job.names.emplace(address, resolved.name);
+  if (is_new && original != address) job.originals.emplace(address, original);
 }
 
 std::vector<BlackHoleDetector*> Dialer::detectors_for(const Job& job, const Multiaddr& address) {
@@ -321,6 +325,8 @@ Task<> Dialer::dial(Job& job, Multiaddr address) {
     connection = co_await dial_once(job, address, options);
   }
   outcome.error = connection ? Error() : connection.error();
+  const auto original = job.originals.find(address);
+  if (connection && original != job.originals.end()) connection->remote = original->second;
   if (!connection) {
     dial_ended(job, address, connection.error(), detail);
   } else {
@@ -375,7 +381,10 @@ void Dialer::dial_ended(Job& job, const Multiaddr& address, Result<ConnectionInf
     shared_.log.debug("dial failed",
                       {{"address", address.to_string()}, {"error", error}, {"detail", detail}});
     if (closeness(error) >= closeness(job.plan.error())) job.detail = detail;
-    if (error == Errc::wrong_peer) shared_.peer_store.remove_address(peer, address);
+    const auto original = job.originals.find(address);
+    if (error == Errc::wrong_peer)
+      shared_.peer_store.remove_address(
+          peer, original == job.originals.end() ? address : original->second);
     if (!job.request.is_only_these) backoff_.failed(peer, address, now);
     job.plan.failed(address, error, now);
   }

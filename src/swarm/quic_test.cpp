@@ -108,5 +108,58 @@ TEST(SwarmBlackHoles, WhereUdpLeadsNowhereTcpIsDialedFirst) {
   hosts.world.run(a.swarm.stop(), b.swarm.stop());
 }
 
+TEST(SwarmBlackHoles, WhereIpv6LeadsNowhereIpv4IsDialedFirst) {
+  sim::TwoHosts hosts;
+  Config config;
+  config.black_holes.window = 3;
+  config.black_holes.min_successes = 1;
+  QuicNode a(hosts.a, 1, config);
+  QuicNode b(hosts.b, 2);
+  b.listen("/ip4/0.0.0.0/tcp/4001");
+  a.knows(b, {"/ip6/2600::dead/tcp/4001", "/ip4/5.6.7.8/tcp/4001"});
+  const auto time_to_connect = [&] {
+    const auto begin = hosts.world.now();
+    auto [connected] = hosts.world.run(connect(a, b.peer()));
+    EXPECT_TRUE(connected) << connected.error();
+    const auto took = hosts.world.now() - begin;
+    a.swarm.disconnect(b.peer());
+    hosts.world.run_for(1s);
+    return took;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_GT(time_to_connect(), Duration(250ms)) << i;
+  EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), 0U);
+  EXPECT_LT(time_to_connect(), Duration(250ms));
+  EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), 1U);
+  hosts.world.run(a.swarm.stop(), b.swarm.stop());
+}
+
+TEST(SwarmBlackHoles, DialsForAutonatNeitherCountNorAreHeldBack) {
+  sim::TwoHosts hosts;
+  Config config;
+  config.black_holes.window = 3;
+  config.black_holes.min_successes = 1;
+  QuicNode a(hosts.a, 1, config);
+  QuicNode b(hosts.b, 2);
+  b.listen("/ip4/0.0.0.0/tcp/4001");
+  const auto dead = *Multiaddr::parse("/ip4/5.6.7.8/udp/4001/quic-v1");
+  const auto dial_back = [&] {
+    DialRequest request{.peer = b.peer(), .addresses = {dead}, .is_only_these = true};
+    request.reach_timeout = 1s;
+    auto [connected] = hosts.world.run(a.swarm.connect(request));
+    EXPECT_FALSE(connected);
+  };
+  for (int i = 0; i < 5; ++i) dial_back();
+  a.knows(b, {dead.to_string(), "/ip4/5.6.7.8/tcp/4001"});
+  for (int i = 0; i < 4; ++i) {  // Three of these do count.
+    hosts.world.run(connect(a, b.peer()));
+    EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), i < 3 ? 0U : 1U);
+    a.swarm.disconnect(b.peer());
+    hosts.world.run_for(1s);
+  }
+  dial_back();
+  EXPECT_EQ(a.swarm.metrics().dials_held_back.value(), 1U);
+  hosts.world.run(a.swarm.stop(), b.swarm.stop());
+}
+
 }  // namespace
 }  // namespace pyrsia::swarm

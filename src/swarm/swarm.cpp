@@ -183,7 +183,8 @@ void Swarm::set_synthesis(Synthesis synthesis) {
 }
 
 std::optional<Duration> Swarm::round_trip(ConnectionId connection) const {
-  return round_trip_since(connection, TimePoint::min());
+  const auto* found = state_->connections.find(connection);
+  return found ? found->muxer->round_trip() : std::nullopt;
 }
 
 std::optional<Duration> Swarm::round_trip_since(ConnectionId connection, TimePoint since) const {

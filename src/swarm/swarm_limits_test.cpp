@@ -102,6 +102,22 @@ TEST_F(SwarmLimits, ATlsHandshakeThatGoesNowhereIsDroppedAfterTheUpgradeTimeoutT
   EXPECT_EQ(b->swarm.metrics().upgrades_failed.value(), 3U);
 }
 
+TEST_F(SwarmLimits, AHandshakeThatStopsInItsMiddleIsDroppedAfterTheUpgradeTimeoutToo) {
+  begin({});
+  auto& host = add_host("1.2.3.4");
+  // Half of a ClientHello, and half of Noise's first message.
+  const std::vector<std::string> halves{
+      std::string("\x13/multistream/1.0.0\n\x0b/tls/1.0.0\n\x16\x03\x01\0\xc8\x01\0\0\xc4", 41),
+      std::string("\x13/multistream/1.0.0\n\x07/noise\n\0 abcdefgh", 38)};
+  for (const auto& half : halves) {
+    auto [lasted] = world.run(say(host, Bytes(half.begin(), half.end()), 0s));
+    ASSERT_TRUE(lasted);
+    EXPECT_GE(*lasted, Config().upgrade_timeout - 1ms);
+    EXPECT_LE(*lasted, Config().upgrade_timeout + 1s);
+  }
+  EXPECT_EQ(b->swarm.metrics().upgrades_failed.value(), 2U);
+}
+
 TEST_F(SwarmLimits, AWebSocketRequestThatNeverEndsIsDroppedAfterTheUpgradeTimeoutToo) {
   begin({});
   b->listen(std::string(kAddressOfB) + "/ws");

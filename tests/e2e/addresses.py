@@ -1,5 +1,8 @@
 """What an address is, what the node thinks of it, and why: `addr explain`, evidence, `addr replay`."""
+import contextlib
+import http.server
 import json
+import threading
 
 from harness import Daemon, directory, expect, expect_refusal, free_port, run, wait_for
 
@@ -57,6 +60,46 @@ def test_addr_explain_asks_the_node_and_evidence_is_replayed(program):
         expect(replayed["schema"] == "pyrsia.replay/1" and replayed["nat"]["status"] == "reachable", replayed)
         expect(replayed["changes"][0]["new_status"] == "reachable", replayed)
         expect(replayed["nat"]["reason"].split(", last")[0] == reason.split(", last")[0], (replayed, reason))
+
+
+@contextlib.contextmanager
+def node_that_says(nat):
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(nat).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+
+
+def test_addr_explain_says_what_to_do(program):
+    tcp, quic = "/ip4/1.1.1.1/tcp/44000", "/ip4/1.1.1.1/udp/44000/quic-v1"
+    no_word = "nobody has had a word"
+    for address, entry, wanted in (
+            (tcp, {"status": "reachable", "confirmed": True}, "Nothing is to be done."),
+            (tcp, {"status": "reachable", "confirmed": False}, "once three networks agree"),
+            (tcp, {"status": "unreachable", "source": "observed"}, "Forward TCP port 44000"),
+            (quic, {"status": "unreachable", "source": "observed"}, "Forward UDP port 44000"),
+            (tcp, {"status": "unreachable", "source": "listen"}, "Let TCP port 44000 in"),
+            (tcp, {"status": "unknown", "reason": "only peers that we have contacted can reach us"}, "more networks"),
+            (tcp, {"status": "unknown", "reason": "no server has been asked yet"}, no_word),
+            (tcp, {}, no_word),
+            ("/ip4/10.0.0.1/tcp/1", None, "Others need an address of the router"),
+            ("/ip4/240.0.0.1/tcp/1", None, "Use another address."),
+            (f"{tcp}/p2p/12D3KooW9pP4Seg3kZYhySpuVjn1RPdQBsUFZKiFxGMGQN5MeL6A/p2p-circuit", None, "relay")):
+        addresses = [] if entry is None else [{"address": address, **entry}]
+        with directory() as cwd, node_that_says({"schema": "pyrsia.nat/1", "addresses": addresses}) as port:
+            code, told = explain(program, cwd, address, port=port)
+            expect(code in (0, 20, 75) and wanted in told["advice"], (address, entry, code, told))
 
 
 def test_addr_replay_refuses_what_is_no_recording(program):

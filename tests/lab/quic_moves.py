@@ -44,8 +44,8 @@ def transfers(program, cable):
         with Lab("pyrsia-lab-move") as lab:
             build(lab, cable)
             at = ["--server-address", f"{SERVER}:{PORT}", "--transport", "quic-v1"]
-            lab.start("server", [program, "perf", "--run-server", *at], stdout=subprocess.DEVNULL)
-            time.sleep(1)
+            server = lab.start("server", [program, "perf", "--run-server", *at], stdout=subprocess.PIPE)
+            server.stdout.readline()  # Where it listens.
             run = lab.start("node", [program, "perf", *at, f"--{way}-bytes", str(BYTES)],
                             stdout=subprocess.PIPE)
             paths, since, last = set(), time.monotonic(), {}

@@ -312,7 +312,7 @@ TEST(JoiningFromIPv6, PeersAreReachedThroughTheNat64) {
   EXPECT_TRUE(judged) << node.host().nat().reason;
   const auto paths = node.host().paths(key_of(kBootKey).peer_id());
   ASSERT_FALSE(paths.empty());
-  EXPECT_EQ(paths.front().remote.to_string(), "/ip6/64:ff9b::102:30a/tcp/44000");
+  EXPECT_EQ(paths.front().remote.to_string(), "/ip4/1.2.3.10/tcp/44000");
   auto [node_stopped, boot_stopped] = world.run(node.stop(), boot.stop());
   EXPECT_TRUE(node_stopped && boot_stopped);
 }

@@ -43,7 +43,7 @@ class Session final : public Muxer {
   void remove(YamuxStream& stream);
   void enqueue(YamuxStream& stream);
   void send_control(const Header& header);
-  /// Pings, if it was never measured how long that takes.
+  /// Pings, if no answer to a ping is waited for.
   void measure_round_trip() override;
   /// False if too many bytes are unread already.
   bool hold_buffered(std::size_t bytes);

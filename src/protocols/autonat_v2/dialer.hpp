@@ -26,8 +26,9 @@ struct DialerConfig {
   int max_repeats = 2;
   Duration max_round_trip = std::chrono::milliseconds(1500);  ///< Longer ones are taken for this.
   Duration stream_timeout = std::chrono::seconds(5);          ///< To hand over the nonce, as go.
-  /// Dial-backs at once. Fewer than the swarm's max_dials, so that the node's own dials have room.
-  std::size_t max_dials = 64;
+  /// Dial-backs at once. With their repeats fewer than the swarm's max_dials, so that the node's
+  /// own dials have room.
+  std::size_t max_dials = 40;
 };
 
 /// Dials single addresses back, each from a fresh port. Owned by the host; `swarm` must outlive it.

@@ -14,6 +14,9 @@ constexpr std::size_t kMaxStreams = 512;
 constexpr std::size_t kMaxStreamsOfOnePeer = 8;
 /// Where a client does not answer a ping, or not at once.
 constexpr Duration kLongRoundTrip = std::chrono::milliseconds(1500);
+/// A dial that nobody answers takes less, where another may follow: 0.5 s and three round trips of
+/// 0.7 s, and a sibling that is asked.
+constexpr Duration kLongestDial = std::chrono::seconds(4);
 /// By so much a round trip may change and mean nothing.
 constexpr Duration kSlack = std::chrono::milliseconds(100);
 
@@ -60,7 +63,8 @@ Server::Server(swarm::Swarm& swarm, const ServerConfig& config, Dialer& dialer,
       observer_(observer),
       log_(log),
       throttle_(config.throttle),
-      dial_data_throttle_(config.dial_data_throttle) {}
+      dial_data_throttle_(config.dial_data_throttle),
+      hurry_throttle_(config.hurry_throttle) {}
 
 void Server::start() {
   swarm::ProtocolLimits limits;
@@ -185,12 +189,18 @@ Task<DialStatus> Server::dial_back(swarm::ConnectionInfo client, Multiaddr addre
   swarm_.measure_round_trip(client.id);
   auto dialing = dial_within(client, address, nonce, round_trip);
   const auto dialed = co_await std::move(dialing);
-  if (!dialed || *dialed != DialStatus::dial_error || !swarm_.is_connected(client.peer))
-    co_return dialed;
+  if (!dialed || *dialed != DialStatus::dial_error) co_return dialed;
   // A line that is full, or a radio that sleeps, holds up our dial as much as our ping.
-  const auto now_it_is = swarm_.round_trip_since(client.id, begin).value_or(kLongRoundTrip);
+  const auto measured = swarm_.round_trip_since(client.id, begin);
+  const auto now_it_is = std::min(measured.value_or(kLongRoundTrip), kLongRoundTrip);
   if (now_it_is <= 2 * round_trip + kSlack) co_return dialed;
+  // Somebody has answered, and then said nothing more: it was not a matter of time.
+  if (env_.now() - begin > kLongestDial) co_return dialed;
   metrics_.dials_in_a_hurry.add();
+  const auto ip = counted_ip(client);
+  const auto verdict = hurry_throttle_.check(client.peer, ip, env_.now());
+  if (verdict != swarm::Throttle::Verdict::allowed) co_return Errc::limit_reached;
+  hurry_throttle_.add(client.peer, ip, env_.now());
   auto again = dial_within(std::move(client), std::move(address), nonce, now_it_is);
   co_return co_await std::move(again);
 }
@@ -216,7 +226,7 @@ Task<DialStatus> Server::dial_within(swarm::ConnectionInfo client, Multiaddr add
 /// that long to hear that we serve, and where one is seen.
 Duration Server::round_trip_to(const swarm::ConnectionInfo& client) const {
   const auto guess = std::clamp(env_.now() - client.opened_at, kSlack, kLongRoundTrip);
-  return swarm_.round_trip(client.id).value_or(guess);
+  return std::min(swarm_.round_trip(client.id).value_or(guess), kLongRoundTrip);
 }
 
 Task<> Server::answer(Stream& stream, DialResponse response) {

@@ -21,6 +21,9 @@ struct ServerConfig {
   std::vector<swarm::ThrottleWindow> throttle = {{std::chrono::minutes(1), 60, 12, 24}};
   /// Of those that need dial data: go's number in all, so shared that no peer takes it all.
   std::vector<swarm::ThrottleWindow> dial_data_throttle = {{std::chrono::minutes(1), 12, 4, 6}};
+  /// Of dials that are made once more, as the client's pings were late: they cost us and the
+  /// siblings twice. Over it a request is rejected.
+  std::vector<swarm::ThrottleWindow> hurry_throttle = {{std::chrono::minutes(1), 12, 3, 6}};
   std::size_t max_requests_of_one_peer = 2;               ///< At once, as go.
   Duration request_timeout = std::chrono::seconds(10);    ///< To receive a request.
   Duration dial_data_timeout = std::chrono::seconds(10);  ///< To receive all of the dial data.
@@ -101,6 +104,7 @@ class Server {
   ServerMetrics metrics_;
   swarm::Throttle throttle_;
   swarm::Throttle dial_data_throttle_;
+  swarm::Throttle hurry_throttle_;
   std::unordered_map<PeerId, std::size_t> ongoing_;
 };
 

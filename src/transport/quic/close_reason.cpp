@@ -70,6 +70,14 @@ Errc reason_of_library(int error) {
     case NGTCP2_ERR_RETRY:
     case NGTCP2_ERR_CLOSING:
     case NGTCP2_ERR_DRAINING: return Errc::closed;
+    case NGTCP2_ERR_INVALID_ARGUMENT:
+    case NGTCP2_ERR_NOBUF:
+    case NGTCP2_ERR_INVALID_STATE:
+    case NGTCP2_ERR_STREAM_IN_USE:
+    case NGTCP2_ERR_STREAM_SHUT_WR:
+    case NGTCP2_ERR_STREAM_NOT_FOUND:
+    case NGTCP2_ERR_INTERNAL:
+    case NGTCP2_ERR_CALLBACK_FAILURE: return Errc::invalid_argument;  // A fault of ours.
     default: return Errc::protocol_violation;
   }
 }

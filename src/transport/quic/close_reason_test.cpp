@@ -58,7 +58,7 @@ TEST(QuicCloseReason, EveryCodeOfAPeerHasItsMeaning) {
   }
 }
 
-TEST(QuicCloseReason, EveryErrorOfTheLibraryHasItsMeaning) {
+TEST(QuicCloseReason, EveryErrorThatEndsAConnectionHasItsMeaning) {
   struct Row {
     int error;
     Errc means;
@@ -81,6 +81,19 @@ TEST(QuicCloseReason, EveryErrorOfTheLibraryHasItsMeaning) {
       {NGTCP2_ERR_RETRY, Errc::closed},
       {NGTCP2_ERR_CLOSING, Errc::closed},
       {NGTCP2_ERR_DRAINING, Errc::closed},
+      {NGTCP2_ERR_INVALID_ARGUMENT, Errc::invalid_argument},
+      {NGTCP2_ERR_NOBUF, Errc::invalid_argument},
+      {NGTCP2_ERR_INVALID_STATE, Errc::invalid_argument},
+      {NGTCP2_ERR_STREAM_IN_USE, Errc::invalid_argument},
+      {NGTCP2_ERR_STREAM_SHUT_WR, Errc::invalid_argument},
+      {NGTCP2_ERR_STREAM_NOT_FOUND, Errc::invalid_argument},
+      {NGTCP2_ERR_INTERNAL, Errc::invalid_argument},
+      {NGTCP2_ERR_CALLBACK_FAILURE, Errc::invalid_argument},
+      {NGTCP2_ERR_ACK_FRAME, Errc::protocol_violation},
+      {NGTCP2_ERR_CONNECTION_ID_LIMIT, Errc::protocol_violation},
+      {NGTCP2_ERR_REQUIRED_TRANSPORT_PARAM, Errc::protocol_violation},
+      {NGTCP2_ERR_STREAM_STATE, Errc::protocol_violation},
+      {NGTCP2_ERR_CRYPTO_BUFFER_EXCEEDED, Errc::protocol_violation},
       {NGTCP2_ERR_PROTO, Errc::protocol_violation},
       {NGTCP2_ERR_FLOW_CONTROL, Errc::protocol_violation},
       {NGTCP2_ERR_STREAM_LIMIT, Errc::protocol_violation},

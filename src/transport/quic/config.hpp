@@ -52,6 +52,7 @@ struct Metrics {
   Counter streams_opened;
   Counter streams_accepted;
   Counter peer_errors;  ///< Connections that ended because of what the peer sent.
+  Counter own_errors;   ///< Connections that ended for a fault of ours.
   Counter idle_timeouts;
   Counter paths_validated;  ///< Peers that moved.
   Counter migrations;       ///< Connections that we took to another address of ours.

@@ -168,8 +168,7 @@ void Port::take_from_half_open(Session& session) {
   auto& owned = session.has_ended() ? dead_.emplace_back() : ready_.emplace_back();
   owned = std::move(found->second);
   half_open_.erase(found);
-  const auto of_ip = half_open_by_ip_.find(session.first_ip());
-  if (--of_ip->second == 0) half_open_by_ip_.erase(of_ip);
+  half_open_by_ip_.remove(session.first_ip());
 }
 
 Task<> Port::receive_all() {
@@ -290,7 +289,7 @@ void Port::begin(const ReceivedDatagram& datagram) {
   if (!session) return;
   auto& kept = *session;
   half_open_.emplace(&kept, std::move(session));
-  ++half_open_by_ip_[datagram.from.ip];
+  half_open_by_ip_.add(datagram.from.ip);
   receive(kept, datagram);
 }
 
@@ -326,9 +325,7 @@ bool Port::admits(const ReceivedDatagram& datagram, Opening& opening) {
 
 bool Port::must_prove(const IpAddress& ip) const {
   if (half_open_.size() >= shared_.config.retry_above_half_open) return true;
-  const auto of_ip = half_open_by_ip_.find(ip);
-  return of_ip != half_open_by_ip_.end() &&
-         of_ip->second >= shared_.config.retry_above_half_open_of_one_ip;
+  return half_open_by_ip_.of(ip) >= shared_.config.retry_above_half_open_of_one_ip;
 }
 
 bool Port::give_to_others(const ReceivedDatagram& datagram) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "runtime/task_group.hpp"
 #include "transport/quic/address_tokens.hpp"
 #include "transport/quic/config.hpp"
@@ -11,7 +12,6 @@
 
 #include <deque>
 #include <list>
-#include <map>
 #include <set>
 #include <unordered_map>
 #include <vector>
@@ -146,7 +146,7 @@ class Port {
   std::unordered_map<ConnectionId, Session*, ConnectionId::Hash> sessions_by_id_;
   std::unordered_map<ResetToken, Session*, ConnectionId::Hash> sessions_by_token_;
   std::unordered_map<Session*, std::unique_ptr<Session>> half_open_;
-  std::map<IpAddress, std::size_t> half_open_by_ip_;
+  IpGroupCounts half_open_by_ip_;
   std::deque<std::unique_ptr<Session>> ready_;
   std::vector<std::unique_ptr<Session>> dead_;  ///< Ended before anybody took them.
   std::list<Closed> closed_;                    ///< Oldest first.

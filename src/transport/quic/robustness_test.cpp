@@ -47,6 +47,26 @@ TEST(QuicRobustness, APeerThatStartedAnewResetsTheOldConnection) {
   peers.world.run(again.stop());
 }
 
+TEST(QuicRobustness, AServerMeasuresTheRoundTripAsItIsNow) {
+  Peers peers;
+  ASSERT_TRUE(peers.connect());
+  peers.world.run_for(3s);
+  auto& server = *peers.end_b->connection.muxer;
+  const auto at_ease = peers.world.now();
+  server.measure_round_trip();
+  EXPECT_EQ(server.round_trip_since(at_ease), std::nullopt);
+  peers.world.run_for(200ms);
+  EXPECT_GE(server.round_trip_since(at_ease).value_or(0s), 100ms);
+  EXPECT_LE(server.round_trip_since(at_ease).value_or(1h), 130ms);
+  peers.net.set_default_path(sim::delay_of(600ms));
+  const auto in_a_queue = peers.world.now();
+  server.measure_round_trip();
+  peers.world.run_for(1s);
+  EXPECT_EQ(server.round_trip_since(in_a_queue), std::nullopt);
+  peers.world.run_for(500ms);
+  EXPECT_GE(server.round_trip_since(in_a_queue).value_or(0s), 1200ms);
+}
+
 TEST(QuicRobustness, AListenerOutlivesItsSocket) {
   Peers peers;
   peers.host_b.crash();
@@ -161,8 +181,21 @@ TEST(QuicRobustness, AnUnknownVersionIsAnsweredOnlyWhereThatAmplifiesNothing) {
   stranger.send(long_header(0xff00001d, 1200));
   const auto answers = stranger.answers();
   ASSERT_EQ(answers.size(), 1U);
-  EXPECT_EQ(Bytes(answers[0].begin() + 1, answers[0].begin() + 5), Bytes(4, 0));
-  EXPECT_LT(answers[0].size(), 60U);
+  const auto& answer = answers[0];
+  const auto sent = long_header(0xff00001d, 1200);
+  EXPECT_EQ(Bytes(answer.begin() + 1, answer.begin() + 5), Bytes(4, 0));
+  EXPECT_LT(answer.size(), 60U);
+  // Both ids, the other way round, and version 1. RFC 8999, 6.
+  const Bytes destination(sent.begin() + 6, sent.begin() + 6 + sent[5]);
+  const auto* const behind = sent.data() + 6 + sent[5];
+  const Bytes source(behind + 1, behind + 1 + behind[0]);
+  Bytes ids{std::uint8_t(source.size())};
+  ids.insert(ids.end(), source.begin(), source.end());
+  ids.push_back(std::uint8_t(destination.size()));
+  ids.insert(ids.end(), destination.begin(), destination.end());
+  EXPECT_EQ(Bytes(answer.begin() + 5, answer.begin() + 5 + long(ids.size())), ids);
+  const Bytes versions(answer.begin() + 5 + long(ids.size()), answer.end());
+  EXPECT_EQ(Bytes(versions.begin(), versions.begin() + 4), (Bytes{0, 0, 0, 1}));
 }
 
 TEST(QuicRobustness, WhatIsNoQuicGoesToTheOtherSinkOrIsDropped) {

@@ -228,6 +228,27 @@ std::optional<Duration> Session::round_trip() const {
   return Duration(static_cast<std::int64_t>(info.smoothed_rtt));
 }
 
+/// NEW_TOKEN, which only a server sends, is the one frame that the library lets us send for nothing
+/// but its acknowledgement.
+void Session::measure_round_trip() {
+  if (end_ || !is_established_ || !is_server()) return;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_.get(), &info);
+  measured_at_ = port_.shared().env.now();
+  last_sample_ = info.latest_rtt;
+  give_address_token();
+  want_write();
+}
+
+std::optional<Duration> Session::round_trip_since(TimePoint since) const {
+  if (since > measured_at_ || !is_server() || end_) return round_trip();
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_.get(), &info);
+  const bool is_answered = info.bytes_in_flight == 0 || info.latest_rtt != last_sample_;
+  if (!is_answered || info.latest_rtt == 0) return std::nullopt;
+  return Duration(static_cast<std::int64_t>(info.latest_rtt));
+}
+
 void Session::receive(const ReceivedDatagram& datagram) {
   if (end_) return;
   const pyrsia::Endpoint local{is_server() ? datagram.to : local_ip_, port_.local().port};
@@ -358,10 +379,11 @@ void Session::on_library_error(int error) {
     case NGTCP2_ERR_RETRY: return end(reason_of_library(error));
     default: break;
   }
-  metrics.peer_errors.add();
   ngtcp2_ccerr close;
   ngtcp2_ccerr_default(&close);
   Error reason = reason_of_library(error);
+  const bool is_ours = reason == Errc::invalid_argument || error == NGTCP2_ERR_NOMEM;
+  (is_ours ? metrics.own_errors : metrics.peer_errors).add();
   fault_ = tls_.fault();
   if (error == NGTCP2_ERR_CRYPTO) {
     const auto alert = ngtcp2_conn_get_tls_alert(connection_.get());
@@ -376,8 +398,9 @@ void Session::on_library_error(int error) {
     ngtcp2_ccerr_set_liberr(&close, error, nullptr, 0);
   }
   const auto who = remote().to_string();
-  port_.shared().log.debug("closed for an error of the peer",
-                           {{"remote", who}, {"error", ngtcp2_strerror(error)}, {"fault", fault_}});
+  port_.shared().log.debug(
+      is_ours ? "closed for an error of ours" : "closed for an error of the peer",
+      {{"remote", who}, {"error", ngtcp2_strerror(error)}, {"fault", fault_}});
   close_with(close, reason);
 }
 

@@ -63,7 +63,8 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   void tick(TimePoint) override {}  // The library has timers of its own.
   std::size_t stream_count() const override { return streams_.size(); }
   std::optional<Duration> round_trip() const override;
-  std::optional<Duration> round_trip_since(TimePoint) const override { return round_trip(); }
+  std::optional<Duration> round_trip_since(TimePoint since) const override;
+  void measure_round_trip() override;
   bool is_confirmed() const override { return is_confirmed_; }
   Task<> wait_confirmed() override;
 
@@ -156,7 +157,9 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   WriterQueue blocked_;  ///< Those whose window is shut.
   std::vector<std::unique_ptr<QuicStream>> new_streams_;
   mux::StreamSink* sink_ = nullptr;
-  std::uint64_t keep_alive_ = 0;      ///< Nanoseconds.
+  std::uint64_t keep_alive_ = 0;  ///< Nanoseconds.
+  TimePoint measured_at_ = TimePoint::min();
+  std::uint64_t last_sample_ = 0;     ///< Of the round trip, before; nanoseconds.
   std::size_t buffered_bytes_ = 0;    ///< Sent or to be sent, not acknowledged.
   std::size_t unreported_bytes_ = 0;  ///< Consumed since packets were written last.
   std::size_t outbound_count_ = 0;

@@ -52,8 +52,9 @@ class Transport::Accepting final : public Listener {
   ~Accepting() override { close(); }
 
   Task<std::unique_ptr<Incoming>> accept() override {
-    if (!port_) co_return Errc::closed;
-    PYRSIA_CO_TRY(auto session, co_await port_->accept());
+    const auto port = port_;  // It may be closed meanwhile, and gone from all others.
+    if (!port) co_return Errc::closed;
+    PYRSIA_CO_TRY(auto session, co_await port->accept());
     std::unique_ptr<Incoming> accepted = std::make_unique<Accepted>(std::move(session));
     co_return accepted;
   }
