@@ -77,7 +77,8 @@ std::string advice_for(const Multiaddr& address, AddressClass address_class,
     return flag_of(*candidate, "confirmed")
                ? "Nothing is to be done."
                : "Nothing is to be done; it is confirmed once three networks agree.";
-  if (status == "unreachable") return forward_advice(address, text_of(*candidate, "source") == "listen");
+  if (status == "unreachable")
+    return forward_advice(address, text_of(*candidate, "source") == "listen");
   if (reason.find("contacted") != reason.npos)
     return "Use boot servers in more networks: one that this node has not contacted settles it.";
   return "Wait a little: nobody has had a word on it yet. It takes a boot server that probes.";
