@@ -134,6 +134,13 @@ def bounds(row):
     return f"{'<=' if row.is_less_better else '>='} {row.floor:g} ({row.target:g})"
 
 
+def times_better(row, ours, other):
+    """2: twice as good as the other; None if one of them has no figure, or 0."""
+    if not ours or not other:
+        return None
+    return other / ours if row.is_less_better else ours / other
+
+
 def report(row, series, peers):
     """Prints one line; returns it as data."""
     ours, limit = series["ours"].median(row.which), series["limit"].median(row.which)
@@ -147,6 +154,9 @@ def report(row, series, peers):
                      (("S", "server"), ("L", "load"), ("others", "others")))
     cells += [spread(run, row), noise + " %" if run.runs else ""]
     print_cells(cells, peers)
+    times = {name: times_better(row, ours, series[name].median(row.which)) for name in peers}
+    if any(times.values()):
+        print("    ours is better by: " + ", ".join(f"{name} {value:.2f}" for name, value in times.items() if value))
     for name, each in series.items():
         if each.reason and not each.runs:
             print(f"    {name}: no figure: {each.reason[-200:]}")
@@ -157,7 +167,7 @@ def report(row, series, peers):
         if name in peers:
             print(f"    {name}: with {count} instead")
     sys.stdout.flush()
-    return {"row": row.name, "unit": row.unit, "ratio": ratio, "judgement": judgement,
+    return {"row": row.name, "unit": row.unit, "ratio": ratio, "judgement": judgement, "times_better": times,
             "runs": {name: each.runs for name, each in series.items()}}
 
 
