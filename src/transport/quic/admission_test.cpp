@@ -68,7 +68,7 @@ TEST(QuicAdmission, AFloodFromFalseAddressesIsBoundedAndAmplifiesNothingForAnyOf
   for (const auto& [ip, count] : traffic.of_ip) {
     EXPECT_EQ(count.sent, 1200U) << ip;
     EXPECT_GT(count.answered, 0U) << ip;
-    EXPECT_LT(count.answered, 3 * count.sent) << ip;
+    EXPECT_LE(count.answered, 3 * count.sent) << ip;  // RFC 9000, 8.1.
     if (count.answered > count.sent) ++more_than_sent;
   }
   EXPECT_LE(more_than_sent, 16U);  // A Retry is smaller than what it answers.
@@ -93,7 +93,7 @@ TEST(QuicAdmission, WhoNeverAnswersGetsNoMoreThanThreeTimesWhatItSent) {
     const auto seen = traffic.of_ip["9.0.0.1"];
     EXPECT_EQ(seen.sent, count * 1200);
     EXPECT_GT(seen.answered, 1200U);
-    EXPECT_LT(seen.answered, 3 * seen.sent);
+    EXPECT_LE(seen.answered, 3 * seen.sent);
   }
 }
 

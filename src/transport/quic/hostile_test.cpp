@@ -181,7 +181,7 @@ TEST(QuicHostilePackets, OfEveryTypeLeaveNothingAndAmplifyNothing) {
     EXPECT_TRUE(socket->send(sim::at("5.6.7.8", 4001), packet.bytes));
     peers.world.run_for(30s);
     EXPECT_EQ(peers.b.half_open_count(), 0U);
-    EXPECT_LT(answered, 3 * packet.bytes.size());
+    EXPECT_LE(answered, 3 * packet.bytes.size());
     peers.net.set_trace(nullptr);
     EXPECT_TRUE(peers.connect());
   }

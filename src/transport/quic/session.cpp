@@ -236,6 +236,7 @@ void Session::measure_round_trip() {
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
   measured_at_ = port_.shared().env.now();
   last_sample_ = info.latest_rtt;
+  has_sent_ = false;
   give_address_token();
   want_write();
 }
@@ -245,7 +246,7 @@ std::optional<Duration> Session::round_trip_since(TimePoint since) const {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
   const bool is_answered = info.bytes_in_flight == 0 || info.latest_rtt != last_sample_;
-  if (!is_answered || info.latest_rtt == 0) return std::nullopt;
+  if (!has_sent_ || !is_answered || info.latest_rtt == 0) return std::nullopt;
   return Duration(static_cast<std::int64_t>(info.latest_rtt));
 }
 

@@ -159,6 +159,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   mux::StreamSink* sink_ = nullptr;
   std::uint64_t keep_alive_ = 0;  ///< Nanoseconds.
   TimePoint measured_at_ = TimePoint::min();
+  bool has_sent_ = false;             ///< Since measured_at_.
   std::uint64_t last_sample_ = 0;     ///< Of the round trip, before; nanoseconds.
   std::size_t buffered_bytes_ = 0;    ///< Sent or to be sent, not acknowledged.
   std::size_t unreported_bytes_ = 0;  ///< Consumed since packets were written last.

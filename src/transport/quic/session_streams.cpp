@@ -167,7 +167,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
         continue;
       case NGTCP2_ERR_STREAM_SHUT_WR:
       case NGTCP2_ERR_STREAM_NOT_FOUND: stop_writing(*state, std::nullopt); continue;
-      default: return size;
+      default: has_sent_ = has_sent_ || size > 0; return size;
     }
   }
 }
