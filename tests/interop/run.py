@@ -212,7 +212,8 @@ def main():
     run.table()
     for reason in failed:
         print(f"FAIL required: {reason}")
-    return 1 if failed or run.counts["FAIL"] or not run.counts["ok"] else 0
+    nothing_ran = not run.counts["ok"] and not run.counts["SKIP"]  # Such as --only with a name of nothing.
+    return 1 if failed or run.counts["FAIL"] or nothing_ran else 0
 
 
 if __name__ == "__main__":
