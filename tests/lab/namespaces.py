@@ -14,6 +14,13 @@ def run(command, check=True, **options):
     return done.stdout
 
 
+def finish(pool):
+    """Lets the workers of a pool end by themselves. One that is just being made may not hear the SIGTERM
+    that the pool's own end sends, and would be waited for without end."""
+    pool.close()
+    pool.join()
+
+
 class Lab:
     """A set of namespaces. `with Lab() as lab:`"""
 

@@ -23,7 +23,7 @@ import tempfile
 import time
 
 import nat_kinds
-from namespaces import Lab, run
+from namespaces import Lab, finish, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FIRST, SECOND, OUTSIDE, ROUTED, LAN = "1.2.3.10", "1.2.3.11", "1.2.3.101", "1.2.4.2", "192.168.1.2"
@@ -340,6 +340,7 @@ def main():
             outcomes.append(each.get())
             if not options.json:
                 print(line_of(outcomes[-1]), flush=True)
+        finish(pool)
     passed = sum(outcome["is_right"] for outcome in outcomes)
     if options.json:
         print(json.dumps({"schema": "pyrsia.lab/1", "passed": passed, "failed": len(outcomes) - passed,

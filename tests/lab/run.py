@@ -25,7 +25,7 @@ import time
 
 import nat_kinds
 import port_mapping
-from namespaces import Lab
+from namespaces import Lab, finish
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOT, STRANGER, OUTSIDE = "1.2.3.10", "1.2.3.20", "1.2.3.101"
@@ -271,7 +271,9 @@ def main():
     names = [name for name in names if name not in skipped]
     with multiprocessing.Pool(options.jobs, maxtasksperchild=1) as pool:
         running = [pool.apply_async(run_any, (name, options)) for name in names]
-        return report((each.get() for each in running), options.json, len(skipped))
+        exit_code = report((each.get() for each in running), options.json, len(skipped))
+        finish(pool)
+    return exit_code
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import time
 import urllib.request
 
 import nat_kinds
-from namespaces import Lab
+from namespaces import Lab, finish
 from run import HTTP_PORT, LAN_NODE, PORT, ROOT, build_cable, make_lan
 
 OUTSIDE, BEHIND_FIREWALL, CARRIER_SIDE = "1.9.3.101", "1.9.4.2", "100.64.0.2"
@@ -417,7 +417,9 @@ def main():
         for number, row in enumerate(rows * options.repeat):
             options.seed = number + 1
             running.append(pool.apply_async(run_row, (number, argparse.Namespace(**vars(options)), *row)))
-        return report((each.get() for each in running), options.json)
+        exit_code = report((each.get() for each in running), options.json)
+        finish(pool)
+    return exit_code
 
 
 if __name__ == "__main__":
