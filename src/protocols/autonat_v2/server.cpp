@@ -17,8 +17,11 @@ constexpr Duration kLongRoundTrip = std::chrono::milliseconds(1500);
 /// A dial that nobody answers takes less, where another may follow: 0.5 s and three round trips of
 /// 0.7 s, and a sibling that is asked.
 constexpr Duration kLongestDial = std::chrono::seconds(4);
-/// By so much a round trip may change and mean nothing.
-constexpr Duration kSlack = std::chrono::milliseconds(100);
+/// The least that is taken for a round trip that nobody has measured.
+constexpr Duration kShortRoundTrip = std::chrono::milliseconds(100);
+/// A ping that takes this longer than two round trips has not left two of the three dials the time
+/// to be answered.
+constexpr Duration kSlack = std::chrono::milliseconds(400);
 
 /// What a client is told of a dial that we could not make.
 ResponseStatus status_of(Error error) {
@@ -225,7 +228,7 @@ Task<DialStatus> Server::dial_within(swarm::ConnectionInfo client, Multiaddr add
 /// Before it is measured: a request comes one or two round trips after the connection, as it takes
 /// that long to hear that we serve, and where one is seen.
 Duration Server::round_trip_to(const swarm::ConnectionInfo& client) const {
-  const auto guess = std::clamp(env_.now() - client.opened_at, kSlack, kLongRoundTrip);
+  const auto guess = std::clamp(env_.now() - client.opened_at, kShortRoundTrip, kLongRoundTrip);
   return std::min(swarm_.round_trip(client.id).value_or(guess), kLongRoundTrip);
 }
 

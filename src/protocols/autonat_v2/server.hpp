@@ -23,7 +23,7 @@ struct ServerConfig {
   std::vector<swarm::ThrottleWindow> dial_data_throttle = {{std::chrono::minutes(1), 12, 4, 6}};
   /// Of dials that are made once more, as the client's pings were late: they cost us and the
   /// siblings twice. Over it a request is rejected.
-  std::vector<swarm::ThrottleWindow> hurry_throttle = {{std::chrono::minutes(1), 12, 3, 6}};
+  std::vector<swarm::ThrottleWindow> hurry_throttle = {{std::chrono::minutes(1), 24, 6, 12}};
   std::size_t max_requests_of_one_peer = 2;               ///< At once, as go.
   Duration request_timeout = std::chrono::seconds(10);    ///< To receive a request.
   Duration dial_data_timeout = std::chrono::seconds(10);  ///< To receive all of the dial data.
