@@ -55,7 +55,7 @@ Task<> resolve_one(Env& env, Named& named) {
   co_return ok;
 }
 
-/// Asks for all names at once. Errors: `Errc::cancelled`.
+/// Asks for all names at once. Errors: none.
 Task<std::vector<Named>> resolve_all(Env& env, std::vector<Named> all) {
   if (all.size() > kMaxNames) all.resize(kMaxNames);
   std::vector<Task<>> resolving;
@@ -86,11 +86,11 @@ std::vector<Multiaddr> stun_server_addresses(const Options& options) {
   for (const auto& server : stun_server_names(options)) {
     if (out.size() >= kMaxServers) break;
     if (is_tls(server)) continue;
-    if (const auto endpoint = parse_endpoint(server, kStunPort)) {
-      out.push_back(Multiaddr::udp(*endpoint));
+    const auto named = split(server, kStunPort);
+    if (!named.addresses.empty()) {
+      out.push_back(Multiaddr::udp({named.addresses.front(), named.port}));
       continue;
     }
-    const auto named = split(server, kStunPort);
     const auto address =
         Multiaddr::parse("/dns/" + named.host + "/udp/" + std::to_string(named.port));
     if (address) out.push_back(*address);
