@@ -72,6 +72,8 @@ struct Options {
 };
 
 inline constexpr std::uint16_t kStunPort = 3478;
+/// Each is asked two things every five seconds.
+inline constexpr std::size_t kMaxStunMembers = 16;
 inline constexpr std::uint16_t kStunTlsPort = stun::kTlsPort;
 
 /// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.

@@ -114,7 +114,8 @@ constexpr std::array kSettings{
     Setting{"stun_member", "--stun-member", Kind::list, "bt", "ADDR",
             "A server that lends us its address: /ip4/IP/udp/3478/p2p/ID; repeatable"},
     Setting{"stun_external_ip", "--stun-external-ip", Kind::text, "bt", "IP",
-            "Behind a NAT that maps one to one: our IPv4 address as clients see it"},
+            "Behind a NAT that maps one to one: our IPv4 address as clients see it [boot: "
+            "--external-ip]"},
     Setting{"hide_nat", "--hide-nat", Kind::on_off, "nb", "",
             "Do not tell peers how the NATs in front of us behave"},
     Setting{"serve_stun", "--serve-stun", Kind::on_off, "n", "",
@@ -175,6 +176,7 @@ the file. Precedence: --probe, --peer, --listen-only, --bootstrap-url.)";
   pyrsia boot -H 0.0.0.0
   PYRSIA_EXTERNAL_IP=198.51.100.7 pyrsia boot -H 0.0.0.0 -p 80
   pyrsia boot -H 0.0.0.0 --member http://boot2.example.org/status
+  pyrsia boot -H 0.0.0.0 --stun-member /ip4/203.0.113.5/udp/3478/p2p/12D3KooW...
 
 Runs a boot server: a node that connects to nobody, and that answers GET /status with the
 addresses of the cluster's healthy members in turn.)";

@@ -80,12 +80,32 @@ std::optional<Complaint> read_tls_listen(const Settings& settings, StunOptions& 
 std::optional<Complaint> read_members(const Settings& settings, StunOptions& stun) {
   const auto* given = settings.find("stun_member");
   if (given == nullptr) return std::nullopt;
+  if (given->values.size() > kMaxStunMembers)
+    return complaint_about(*given, given->values[kMaxStunMembers],
+                           fmt::format("is one too many: {} at most", kMaxStunMembers));
   for (const auto& value : given->values) {
     const auto address = Multiaddr::parse(value);
     const bool is_udp = address && address->has(Protocol::udp) && !address->has(Protocol::quic_v1);
     if (!is_udp || !address->endpoint() || !address->peer_id())
       return complaint_about(*given, value, "is not of the form /ip4/IP/udp/3478/p2p/ID");
     stun.members.push_back({*address->endpoint(), *address->peer_id()});
+  }
+  return std::nullopt;
+}
+
+std::optional<Complaint> read_external(const Settings& settings, StunOptions& stun) {
+  if (const auto* given = settings.find("stun_external_ip")) {
+    const auto ip = IpAddress::parse(given->values.front());
+    if (!ip || !ip->is_v4())
+      return complaint_about(*given, given->values.front(), "is not an IPv4 address");
+    stun.external_v4 = *ip;
+  } else if (const auto* all = settings.find("external_ip")) {
+    // That of the whole node. One who names the address to listen at has his reasons.
+    const auto names_one = [](const Endpoint& endpoint) {
+      return endpoint.ip.is_v4() && !endpoint.ip.is_unspecified();
+    };
+    const auto ip = IpAddress::parse(all->values.front());
+    if (ip && ip->is_v4() && std::ranges::none_of(stun.listen, names_one)) stun.external_v4 = *ip;
   }
   return std::nullopt;
 }
@@ -118,12 +138,7 @@ std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions
   if (auto complaint = read_listen(settings, stun)) return complaint;
   if (auto complaint = read_tls_listen(settings, stun)) return complaint;
   if (auto complaint = read_members(settings, stun)) return complaint;
-  if (const auto* given = settings.find("stun_external_ip")) {
-    const auto ip = IpAddress::parse(given->values.front());
-    if (!ip || !ip->is_v4())
-      return complaint_about(*given, given->values.front(), "is not an IPv4 address");
-    stun.external_v4 = *ip;
-  }
+  if (auto complaint = read_external(settings, stun)) return complaint;
   if (const auto* given = settings.find("stun_rate")) {
     const auto rate = number_of(given->values.front(), 2'000'000);
     if (!rate)
@@ -139,6 +154,10 @@ void share_stun(const Settings& settings, Options& options) {
   host.is_server = options.command == Command::boot ? !options.stun.listen.empty()
                                                     : settings.is_on("serve_stun");
   if (options.command == Command::node) host.servers = stun_server_addresses(options);
+  if (!options.stun.members.empty() && options.stun.listen.empty())
+    options.notes.push_back(
+        fmt::format("{} is not used: STUN listens at no UDP port (see --stun-listen)",
+                    settings.find("stun_member")->origin));
 }
 
 std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptions& probe) {

@@ -31,6 +31,12 @@ std::uint64_t milliseconds_of(WallTime time) {
 
 }  // namespace
 
+bool is_reachable(const AddressClassifier& classifier, const IpAddress& member,
+                  const IpAddress& client) {
+  return member.is_v6() == client.is_v6() &&
+         classifier.classify(member) == classifier.classify(client);
+}
+
 Result<BytesView> encode_lend(const LendMessage& message, const KeyPair& key,
                               std::span<std::uint8_t> out) {
   Header header;

@@ -4,6 +4,7 @@
 /// one member, for a short time, and good once. docs/adr/0023-stun-members-lend-addresses.md.
 #pragma once
 
+#include "multi/address_class.hpp"
 #include "nat/stun/message.hpp"
 
 #include <pyrsia/ip.hpp>
@@ -37,6 +38,12 @@ struct LendMessage {
 
   bool operator==(const LendMessage&) const = default;
 };
+
+/// Whether a member at `member` can answer `client`: both are of the Internet, or both of a private
+/// network, or of one machine. Nobody is asked, and nobody obeys, across: to a private address the
+/// answer would go to somebody else, in the member's own network.
+bool is_reachable(const AddressClassifier& classifier, const IpAddress& member,
+                  const IpAddress& client);
 
 /// Writes and signs it. `key` is that of `message.from`. Errors: `Errc::too_large` (`out`).
 Result<BytesView> encode_lend(const LendMessage& message, const KeyPair& key,

@@ -1,6 +1,7 @@
 /// What a STUN server answers. Spec: RFC 8489, 6.3; RFC 5780, 6; RFC 3489 for old clients.
 #pragma once
 
+#include "multi/address_class.hpp"
 #include "nat/stun/attributes.hpp"
 #include "nat/stun/lend.hpp"
 #include "nat/stun/message.hpp"
@@ -10,6 +11,7 @@
 #include <pyrsia/metrics.hpp>
 #include <pyrsia/time.hpp>
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,6 +21,10 @@ namespace pyrsia::stun {
 
 struct ResponderConfig {
   SourceLimit limit;
+  /// Lends that we ask the member for, whoever the clients say they are: more are refused with 500.
+  /// Below what LenderConfig lets one member have, for what is dropped there is silence, which a
+  /// client may take for its filter; and each costs us a signature.
+  SourceLimit lend_limit{150, 300, 1};
   std::string software;  ///< Told in every response; empty, the default, costs nobody a byte.
 };
 
@@ -31,6 +37,8 @@ struct ResponderMetrics {
   Counter ignored;         ///< Dropped: STUN, but no Binding request.
   Counter legacy;          ///< Of the answered ones, in the form of RFC 3489.
   Counter lent;            ///< Passed to another member to answer.
+  Counter not_lent;        ///< Of the refused ones, as no member is there for such a client.
+  Counter lends_over;      ///< Of the refused ones, as lend_limit is reached.
   Counter answered_lends;  ///< Answered for another member.
 };
 
@@ -39,6 +47,7 @@ struct Request {
   BytesView bytes;
   Endpoint from;
   std::size_t socket = 0;  ///< Which of the sockets it came to.
+  IpAddress to = {};       ///< Of a socket with an unspecified IP: the address it was sent to.
 };
 
 /// What becomes of a request.
@@ -57,16 +66,23 @@ struct Answer {
 /// OTHER-ADDRESS take, and of a padded request never larger at all.
 class Responder {
  public:
-  /// `sockets` as clients see them. An unspecified IP: not known, so it is not told either.
+  /// `sockets` as clients see them. An unspecified IP: all of ours; then the one that a request was
+  /// sent to is told as RESPONSE-ORIGIN, unless a NAT must have changed it on the way.
   Responder(ResponderConfig config, std::vector<Endpoint> sockets, std::uint64_t secret);
 
-  /// The member whose address is lent to us; none: nobody's. It listens on our ports too.
-  void set_member(std::optional<IpAddress> ip) { member_ = ip; }
+  /// The members whose IPv4 and IPv6 address is lent to us; none: nobody's. They listen on our
+  /// ports too, and their address is none of ours. One is offered only to clients that it can
+  /// reach: see is_reachable().
+  void set_members(std::optional<IpAddress> v4, std::optional<IpAddress> v6) {
+    members_ = {v4, v6};
+  }
   /// `out` has kMaxMessageBytes.
   Answer answer(const Request& request, TimePoint now, std::span<std::uint8_t> out);
-  /// Sends what another member was asked for. No socket of ours has the wished port: nothing.
-  Answer answer_for(const Lend& lend, std::span<std::uint8_t> out);
-  /// Where a client finds our other address, if it came to `socket`.
+  /// Sends what another member was asked for, by a datagram to `arrived` and, if that has an
+  /// unspecified IP, to `to`: from that address. No socket there has the wished port: nothing.
+  Answer answer_for(const Lend& lend, std::size_t arrived, const IpAddress& to,
+                    std::span<std::uint8_t> out);
+  /// Where clients find our other address, if they came to `socket`.
   std::optional<Endpoint> other_address(std::size_t socket) const;
 
   const ResponderMetrics& metrics() const { return metrics_; }
@@ -74,21 +90,36 @@ class Responder {
 
  private:
   struct Wishes;
+  /// A response as it leaves: from which socket, and from which of its addresses.
+  struct Source {
+    std::size_t socket = 0;
+    IpAddress ip;
+  };
 
   std::optional<std::size_t> find_other(std::size_t socket, bool other_ip, bool other_port) const;
   bool read_wishes(const Message& message, Wishes& wishes) const;
   Answer refuse(const Request& request, const Message& message, const Wishes& wishes,
                 std::span<std::uint8_t> out);
+  /// What is answered from an address that no socket of ours has.
+  Answer borrow(const Request& request, const Message& message, Wishes& wishes, TimePoint now,
+                std::span<std::uint8_t> out);
   std::optional<Lend> lend_for(const Request& request, const Message& message,
                                const Wishes& wishes) const;
-  /// Writes the response of `socket`. `padding`: the bytes that its PADDING may have.
-  std::size_t write(const Header& header, const Endpoint& client, std::size_t socket,
+  bool has_member_for(const IpAddress& client) const;
+  const std::optional<IpAddress>& member_towards(const IpAddress& ip) const {
+    return members_[ip.is_v6() ? 1 : 0];
+  }
+  std::optional<IpAddress> origin_of(const Source& source, const IpAddress& client) const;
+  /// Writes a response. `max_padded`: the bytes that it may have with its PADDING.
+  std::size_t write(const Header& header, const Endpoint& client, const Source& source,
                     bool has_fingerprint, std::size_t max_padded, std::span<std::uint8_t> out);
 
   ResponderConfig config_;
   std::vector<Endpoint> sockets_;
   SourceLimiter limiter_;
-  std::optional<IpAddress> member_;
+  SourceLimiter lend_limiter_;
+  AddressClassifier classifier_;
+  std::array<std::optional<IpAddress>, 2> members_;  ///< IPv4, IPv6.
   ResponderMetrics metrics_;
 };
 

@@ -3,6 +3,7 @@
 #include "base/hex.hpp"
 #include "nat/stun/builder.hpp"
 #include "nat/stun/client.hpp"
+#include "nat/stun/lender.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,7 +29,7 @@ struct Asked {
       : responder(std::move(config), std::move(sockets), 7) {}
 
   Answer ask(BytesView bytes, std::size_t socket = 0) {
-    answer = responder.answer({bytes, kClient, socket}, kNow, out);
+    answer = responder.answer({bytes, client, socket, to}, kNow, out);
     return answer;
   }
   Answer ask(const Query& query, std::size_t socket = 0) {
@@ -39,6 +40,8 @@ struct Asked {
   Response response() const { return decode_response(message()).value(); }
 
   Responder responder;
+  Endpoint client = kClient;
+  IpAddress to;  ///< Of ours, that it is sent to.
   std::array<std::uint8_t, kMaxMessageBytes> out{};
   Answer answer;
 };
@@ -99,7 +102,7 @@ TEST(StunResponder, WhatItCannotChangeItRefuses) {
 
 TEST(StunResponder, AMemberLendsItsAddress) {
   Asked asked({at("192.0.2.1", 3478), at("192.0.2.1", 3479)});
-  asked.responder.set_member(at("192.0.2.9", 0).ip);
+  asked.responder.set_members(at("192.0.2.9", 0).ip, {});
   (void)asked.ask(plain());
   EXPECT_EQ(asked.response().other, at("192.0.2.9", 3479));
   const auto both = asked.ask(change(true, true));
@@ -110,14 +113,53 @@ TEST(StunResponder, AMemberLendsItsAddress) {
   EXPECT_EQ(asked.ask(change(false, true)).socket, 1U);
 
   Asked other({at("192.0.2.9", 3478), at("192.0.2.9", 3479)});
-  other.answer = other.responder.answer_for(*both.lend, other.out);
+  other.answer = other.responder.answer_for(*both.lend, 0, {}, other.out);
   EXPECT_EQ(other.answer.socket, 1U);
   EXPECT_EQ(other.answer.to, kClient);
   EXPECT_EQ(other.message().header().transaction, kTransaction);
   EXPECT_EQ(other.response().mapped, kClient);
   auto lend = *both.lend;
   lend.source_port = 99;
-  EXPECT_EQ(other.responder.answer_for(lend, other.out).size, 0U);
+  EXPECT_EQ(other.responder.answer_for(lend, 0, {}, other.out).size, 0U);
+}
+
+TEST(StunResponder, ALendIsAnsweredFromTheAddressThatItWasSentTo) {
+  Asked asked(kFour);
+  const Lend lend{kClient, kMagicCookie, kTransaction, 3479, false};
+  EXPECT_EQ(asked.responder.answer_for(lend, 0, {}, asked.out).socket, 1U);
+  EXPECT_EQ(asked.responder.answer_for(lend, 2, {}, asked.out).socket, 3U);
+}
+
+TEST(StunResponder, AMemberIsOfferedToNobodyWhomItCannotReach) {
+  Asked asked({at("5.6.7.8", 3478), at("5.6.7.8", 3479)});
+  asked.responder.set_members(at("9.9.9.9", 0).ip, {});
+  for (const auto* ip : {"192.168.1.7", "100.64.3.7", "127.0.0.1", "169.254.1.1"}) {
+    asked.client.ip = at(ip, 0).ip;
+    (void)asked.ask(plain());
+    EXPECT_EQ(asked.response().other, std::nullopt) << ip;
+    EXPECT_FALSE(asked.ask(change(true, true)).lend) << ip;
+    EXPECT_EQ(asked.response().error, 420) << ip;
+  }
+  EXPECT_EQ(asked.responder.metrics().not_lent.value(), 4U);
+  asked.client.ip = at("1.2.3.4", 0).ip;
+  EXPECT_TRUE(asked.ask(change(true, true)).lend);
+}
+
+TEST(StunResponder, MoreLendsThanAMemberTakesAreRefusedWithAWord) {
+  ResponderConfig config;
+  config.lend_limit = {1, 2, 1};
+  Asked asked({at("192.0.2.1", 3478), at("192.0.2.1", 3479)}, config);
+  asked.responder.set_members(at("192.0.2.9", 0).ip, {});
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    // Each pretends to be another, so that no limit of a source stops it.
+    asked.client.ip = IpAddress::v4({203, 0, 113, static_cast<std::uint8_t>(i)});
+    EXPECT_EQ(asked.ask(change(true, true)).lend.has_value(), i < 2);
+    if (i >= 2) EXPECT_EQ(asked.response().error, 500);
+  }
+  EXPECT_EQ(asked.responder.metrics().lends_over.value(), 3U);
+  const LenderConfig lender;
+  EXPECT_LT(ResponderConfig().lend_limit.per_second, lender.limit.per_second);
+  EXPECT_LT(ResponderConfig().lend_limit.burst, lender.limit.burst);
 }
 
 TEST(StunResponder, UnknownAttributesThatMustBeUnderstoodAreNamed) {
@@ -207,13 +249,38 @@ TEST(StunResponder, ASourceThatAsksTooOftenIsNotAnswered) {
   EXPECT_EQ(asked.responder.metrics().limited.value(), 7U);
 }
 
-TEST(StunResponder, AnUnknownAddressOfItsOwnIsNotTold) {
+TEST(StunResponder, OnAllAddressesItTellsTheOneThatWasAsked) {
   Asked asked({at("0.0.0.0", 3478), at("0.0.0.0", 3479)});
-  asked.responder.set_member(at("192.0.2.9", 0).ip);
+  asked.client.ip = at("1.2.3.4", 0).ip;
+  asked.responder.set_members(at("9.9.9.9", 0).ip, {});
+  asked.to = at("5.6.7.8", 0).ip;
+  (void)asked.ask(plain());
+  EXPECT_EQ(asked.response().origin, at("5.6.7.8", 3478));
+  EXPECT_EQ(asked.response().other, at("9.9.9.9", 3479));
+  EXPECT_EQ(asked.ask(change(false, true)).socket, 1U);
+  EXPECT_EQ(asked.response().origin, at("5.6.7.8", 3479));
+  EXPECT_EQ(asked.ask(change(true, true)).lend->source_port, 3479);
+  const Lend lend{asked.client, kMagicCookie, kTransaction, 3479, false};
+  asked.answer = asked.responder.answer_for(lend, 0, asked.to, asked.out);
+  EXPECT_EQ(asked.response().origin, at("5.6.7.8", 3479));
+}
+
+TEST(StunResponder, AnAddressThatANatHasChangedIsNotTold) {
+  Asked asked({at("0.0.0.0", 3478), at("0.0.0.0", 3479)});
+  asked.client.ip = at("1.2.3.4", 0).ip;
+  asked.responder.set_members(at("9.9.9.9", 0).ip, {});
+  asked.to = at("10.0.0.5", 0).ip;
   (void)asked.ask(plain());
   EXPECT_EQ(asked.response().origin, std::nullopt);
+  EXPECT_EQ(asked.response().other, at("9.9.9.9", 3479));
+}
+
+TEST(StunResponder, ASocketForAllAddressesIsNoSecondOne) {
+  Asked asked({at("192.0.2.1", 3478), at("0.0.0.0", 3479)});
+  (void)asked.ask(plain());
   EXPECT_EQ(asked.response().other, std::nullopt);
-  EXPECT_EQ(asked.ask(change(false, true)).socket, 1U);
+  (void)asked.ask(change(true, true));
+  EXPECT_EQ(asked.response().error, 420);
 }
 
 }  // namespace

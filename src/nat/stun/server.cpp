@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
+#include <utility>
 
 namespace pyrsia::stun {
 namespace {
@@ -15,8 +15,28 @@ constexpr Duration kPauseAfterError = std::chrono::milliseconds(20);
 /// What waits in the kernel while we answer; beyond it the oldest are lost.
 constexpr std::size_t kSocketBufferBytes = std::size_t(4) << 20;
 constexpr std::size_t kMaxBatch = 64;
+constexpr Duration kRefusalPause = std::chrono::minutes(1);
+/// A member is asked to lend so often before it is taken not to.
+constexpr int kLendTries = 3;
+constexpr Duration kLendWait = std::chrono::milliseconds(500);
 
 }  // namespace
+
+std::string_view in_words(Standing standing) {
+  switch (standing) {
+    using enum Standing;
+    case unknown: return "it was not asked yet";
+    case lends: return "it does";
+    case silent: return "it does not answer STUN on each of our ports";
+    case not_lending:
+      return "it sends nothing for us: it has to name us by --stun-member, at the address that it "
+             "sees us at, and the clocks must agree";
+    case ours: return "its address is our own, so it is no second one";
+    case one_port: return "we listen at one port, and two are needed: --stun-listen";
+    case other_family: return "we listen at no UDP address of its family: --stun-listen";
+  }
+  return "unknown";
+}
 
 /// The responses to one batch, in one piece of memory; they leave in one call.
 class Server::Outbox {
@@ -116,14 +136,19 @@ Result<> Server::start(std::string* detail) {
   plain_responder_ = std::make_unique<Responder>(config_.responder, one_unknown, secret_);
   for (std::size_t i = 0; i < udp_.size(); ++i) tasks_.spawn(serve_udp(i));
   for (std::size_t i = 0; i < tcp_.size(); ++i) tasks_.spawn(accept(i));
-  if (!config_.members.empty() && config_.key) {
-    std::vector<Lender::Member> members;
-    for (const auto& member : config_.members) members.push_back({member.endpoint.ip, member.peer});
-    lender_ = std::make_unique<Lender>(config_.key->peer_id(), std::move(members), config_.lender,
-                                       secret_);
-    tasks_.spawn(check_members());
-  }
+  if (config_.key) begin_lending();
   return ok;
+}
+
+/// Without members as well: who asks us all the same is counted and told of.
+void Server::begin_lending() {
+  const auto self = config_.key->peer_id();
+  std::erase_if(config_.members, [&](const Member& member) { return member.peer == self; });
+  std::vector<Lender::Member> members;
+  for (const auto& member : config_.members) members.push_back({member.endpoint.ip, member.peer});
+  lender_ = std::make_unique<Lender>(self, std::move(members), config_.lender, secret_);
+  standings_.assign(config_.members.size(), Standing::unknown);
+  for (std::size_t i = 0; i < config_.members.size(); ++i) tasks_.spawn(watch_member(i));
 }
 
 Task<> Server::stop() {
@@ -131,8 +156,8 @@ Task<> Server::stop() {
   for (const auto& each : tcp_) each.listener->close();
   for (const auto& socket : udp_) socket->close();
   (void)co_await tasks_.join();
-  if (member_client_) (void)co_await member_client_->stop();
-  member_client_.reset();
+  for (const auto& client : member_clients_) (void)co_await client->stop();
+  member_clients_.clear();
   tcp_.clear();
   udp_.clear();
   co_return ok;
@@ -185,18 +210,22 @@ void Server::answer_batch(std::size_t index, std::span<const ReceivedDatagram> b
   for (const auto& datagram : batch) {
     const auto out = outbox_->room(socket);
     if (is_lend(datagram.bytes)) {
-      take_lend(datagram, out);
+      take_lend(index, datagram, out);
       continue;
     }
-    const auto answer = udp_responder_->answer({datagram.bytes, datagram.from, index}, now, out);
-    if (answer.lend) send_lend(index, *answer.lend);
+    const Request request{datagram.bytes, datagram.from, index, datagram.to};
+    const auto answer = udp_responder_->answer(request, now, out);
+    if (answer.lend) borrow(index, *answer.lend);
     if (answer.size == 0) continue;
+    std::optional<IpAddress> asked;
+    if (has_many_addresses) asked = datagram.to;
     if (answer.socket == index) {
-      std::optional<IpAddress> asked;
-      if (has_many_addresses) asked = datagram.to;
       outbox_->add(answer.to, asked, answer.size);
     } else {
-      send_now(*udp_[answer.socket], answer.to, out.first(answer.size), std::nullopt);
+      // Another port of all addresses: only the port was to change.
+      auto& other = *udp_[answer.socket];
+      if (!other.local().ip.is_unspecified()) asked.reset();
+      send_now(other, answer.to, out.first(answer.size), asked);
     }
   }
   outbox_->flush(socket);
@@ -229,19 +258,39 @@ bool Server::is_lend(BytesView bytes) const {
          read_u16(bytes.data()) == type_field(MessageClass::indication, Method::lend);
 }
 
-void Server::take_lend(const ReceivedDatagram& datagram, std::span<std::uint8_t> out) {
+void Server::take_lend(std::size_t index, const ReceivedDatagram& datagram,
+                       std::span<std::uint8_t> out) {
+  const auto& from = datagram.from.ip;
   const auto message = Message::parse(datagram.bytes);
-  if (!message) return;
-  const auto lend = lender_->take(*message, datagram.from.ip, env_.now(), env_.wall_now());
-  if (!lend) return;
-  const auto answer = udp_responder_->answer_for(*lend, out);
-  if (answer.size > 0)
-    send_now(*udp_[answer.socket], answer.to, out.first(answer.size), std::nullopt);
+  const auto decision = message ? lender_->take(*message, from, env_.now(), env_.wall_now())
+                                : lender_->refuse(Refusal::malformed);
+  if (!decision.lend) return tell_refusal(decision.refusal, from);
+  const auto answer = udp_responder_->answer_for(*decision.lend, index, datagram.to, out);
+  if (answer.size == 0) return tell_refusal(lender_->refuse(Refusal::no_port).refusal, from);
+  // It leaves from the address of ours that the member knows, and tells its clients.
+  auto& socket = *udp_[answer.socket];
+  std::optional<IpAddress> own;
+  if (socket.local().ip.is_unspecified()) own = datagram.to;
+  send_now(socket, answer.to, out.first(answer.size), own);
 }
 
-void Server::send_lend(std::size_t index, const Lend& lend) {
-  if (!healthy_) return;
-  const auto& member = config_.members[*healthy_];
+/// Anybody can have us refuse something: a line a minute for each reason.
+void Server::tell_refusal(Refusal refusal, const IpAddress& from) {
+  auto& told = refusals_told_[static_cast<std::size_t>(refusal)];
+  const auto now = env_.now();
+  if (told && now - *told < kRefusalPause) return;
+  told = now;
+  const auto source = from.to_string();
+  log_.warning("a lend is refused; more of this kind are only counted for a minute",
+               {{"from", source}, {"why", in_words(refusal)}});
+}
+
+void Server::borrow(std::size_t index, const Lend& lend) {
+  const auto* member = lending_member(lend.client.ip.is_v6());
+  if (member != nullptr) send_lend(index, *member, lend);
+}
+
+void Server::send_lend(std::size_t index, const Member& member, const Lend& lend) {
   const LendMessage message{lend, config_.key->peer_id(), member.peer,
                             env_.wall_now() + config_.lend_lifetime, random_transaction(env_)};
   std::array<std::uint8_t, kMaxMessageBytes> out{};
@@ -249,40 +298,114 @@ void Server::send_lend(std::size_t index, const Lend& lend) {
   if (bytes) send_now(*udp_[index], member.endpoint, *bytes, std::nullopt);
 }
 
-Task<> Server::check_members() {
-  const Endpoint any{udp_.empty() ? IpAddress::v4_any() : udp_.front()->local().ip, 0};
-  PYRSIA_CO_TRY(member_client_, Client::bind(env_, any, &member_metrics_));
+Task<> Server::watch_member(std::size_t member) {
   for (;;) {
-    std::optional<std::size_t> found;
-    for (std::size_t i = 0; i < config_.members.size() && !found; ++i) {
-      PYRSIA_CO_TRY(const bool is_good, co_await is_healthy(config_.members[i]));
-      if (is_good) found = i;
-    }
-    if (healthy_ && !found) {
-      metrics_.members_lost.add();
-      log_.warning("no member lends its address", {});
-    }
-    healthy_ = found;
-    std::optional<IpAddress> lent;
-    if (found) lent = config_.members[*found].endpoint.ip;
-    udp_responder_->set_member(lent);
+    PYRSIA_CO_TRY(const auto standing, co_await standing_of(config_.members[member]));
+    set_standing(member, standing);
     PYRSIA_CO_TRY(co_await env_.sleep_for(config_.member_check_interval));
   }
 }
 
-/// On each port that we would ask it to answer from.
-Task<bool> Server::is_healthy(const Member& member) {
-  std::set<std::uint16_t> ports;
-  for (const auto& socket : udp_) ports.insert(socket->local().port);
+Task<Standing> Server::standing_of(Member member) {
+  const auto socket = socket_towards(member.endpoint.ip);
+  if (!socket) co_return Standing::other_family;
+  if (is_ours(member.endpoint.ip)) co_return Standing::ours;
+  const auto ports = ports_of(udp_[*socket]->local().ip);
+  if (ports.size() < 2) co_return Standing::one_port;
   for (const auto port : ports) {
-    Query query;
-    query.server = {member.endpoint.ip, port};
-    query.plan = RetransmitPlan::quick();
-    const auto answer = co_await member_client_->ask(query);
-    if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
-    if (!answer || answer->error) co_return false;
+    PYRSIA_CO_TRY(const auto standing, co_await try_lend(member, *socket, port));
+    if (standing != Standing::lends) co_return standing;
   }
-  co_return true;
+  co_return Standing::lends;
+}
+
+// That it answers for itself is not enough: if it does not know us, or sees us at another address,
+// or has another time, it would keep silent, and clients would take that for their filter.
+Task<Standing> Server::try_lend(Member member, std::size_t socket, std::uint16_t port) {
+  const auto client = member_client(socket);
+  if (!client) co_return Standing::silent;
+  Query query;
+  query.server = {member.endpoint.ip, port};
+  query.plan = RetransmitPlan::quick();
+  const auto answer = co_await (*client)->ask(query);
+  if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
+  if (!answer || answer->error) co_return Standing::silent;
+  // Behind the same NAT.
+  if (answer->mapped.ip == member.endpoint.ip) co_return Standing::ours;
+  for (int i = 0; i < kLendTries; ++i) {
+    Lend lend;
+    lend.client = answer->mapped;
+    lend.transaction = random_transaction(env_);
+    lend.source_port = port;
+    lend.has_fingerprint = true;
+    auto hearing = (*client)->hears(lend.transaction);
+    send_lend(socket, member, lend);
+    const auto heard = co_await with_timeout(env_, kLendWait, std::move(hearing));
+    if (heard && *heard == query.server) co_return Standing::lends;
+    if (!heard && heard.error() != Errc::timed_out) co_return heard.error();
+  }
+  co_return Standing::not_lending;
+}
+
+std::optional<std::size_t> Server::socket_towards(const IpAddress& ip) const {
+  for (std::size_t i = 0; i < udp_.size(); ++i)
+    if (udp_[i]->local().ip.is_v6() == ip.is_v6()) return i;
+  return std::nullopt;
+}
+
+std::set<std::uint16_t> Server::ports_of(const IpAddress& own) const {
+  std::set<std::uint16_t> ports;
+  for (const auto& socket : udp_)
+    if (socket->local().ip == own) ports.insert(socket->local().port);
+  return ports;
+}
+
+bool Server::is_ours(const IpAddress& ip) {
+  if (ip == config_.external_v4) return true;
+  const auto has_it = [&](const auto& socket) { return socket->local().ip == ip; };
+  const auto has_all = [&](const auto& socket) {
+    const auto& own = socket->local().ip;
+    return own.is_unspecified() && own.is_v6() == ip.is_v6();
+  };
+  if (std::ranges::any_of(udp_, has_it)) return true;
+  if (std::ranges::none_of(udp_, has_all)) return false;
+  const auto addresses = env_.interface_addresses();
+  return std::ranges::find(addresses, ip, &InterfaceAddress::ip) != addresses.end();
+}
+
+Result<Client*> Server::member_client(std::size_t socket) {
+  const auto& own = udp_[socket]->local().ip;
+  for (const auto& client : member_clients_)
+    if (client->local().ip == own) return client.get();
+  const Endpoint local{own, 0};
+  PYRSIA_TRY(auto client, Client::bind(env_, local, &member_metrics_));
+  return member_clients_.emplace_back(std::move(client)).get();
+}
+
+void Server::set_standing(std::size_t member, Standing standing) {
+  const auto before = std::exchange(standings_[member], standing);
+  if (before == standing) return;
+  const auto peer = config_.members[member].peer.to_string();
+  const auto at = config_.members[member].endpoint.to_string();
+  const bool is_lending = standing == Standing::lends;
+  if (is_lending) log_.info("a member lends us its address", {{"member", peer}, {"at", at}});
+  if (!is_lending)
+    log_.warning("a member does not lend us its address",
+                 {{"member", peer}, {"at", at}, {"why", in_words(standing)}});
+  if (before == Standing::lends) metrics_.members_lost.add();
+  const auto ip_of = [](const Member* lending) {
+    return lending == nullptr ? std::nullopt : std::optional(lending->endpoint.ip);
+  };
+  udp_responder_->set_members(ip_of(lending_member(false)), ip_of(lending_member(true)));
+}
+
+/// The first of this family that lends.
+const Member* Server::lending_member(bool is_v6) const {
+  for (std::size_t i = 0; i < standings_.size(); ++i) {
+    const auto& member = config_.members[i];
+    if (standings_[i] == Standing::lends && member.endpoint.ip.is_v6() == is_v6) return &member;
+  }
+  return nullptr;
 }
 
 Task<> Server::accept(std::size_t index) {
@@ -376,17 +499,9 @@ std::map<std::string, std::uint64_t> Server::counters() const {
     add("ignored", metrics.ignored);
     add("legacy", metrics.legacy);
     add("lent", metrics.lent);
+    add("not_lent", metrics.not_lent);
+    add("lends_over", metrics.lends_over);
     add("answered_lends", metrics.answered_lends);
-  }
-  if (lender_) {
-    const auto& metrics = lender_->metrics();
-    add("lends_accepted", metrics.accepted);
-    add("lends_of_strangers", metrics.stranger);
-    add("lends_limited", metrics.limited);
-    add("lends_forged", metrics.forged);
-    add("lends_expired", metrics.expired);
-    add("lends_replayed", metrics.replayed);
-    add("lends_malformed", metrics.malformed);
   }
   add("unsent", metrics_.unsent);
   add("connections", metrics_.connections);
@@ -398,7 +513,31 @@ std::map<std::string, std::uint64_t> Server::counters() const {
   add("member_checks_malformed", member_metrics_.malformed);
   add("member_checks_unmatched", member_metrics_.unmatched);
   add("member_checks_wrong_source", member_metrics_.wrong_source);
+  add_lending(out);
   return out;
+}
+
+void Server::add_lending(std::map<std::string, std::uint64_t>& out) const {
+  if (!lender_) return;
+  const auto add = [&](const std::string& name, const Counter& counter) {
+    out["pyrsia_stun_lends_" + name + "_total"] = counter.value();
+  };
+  const auto& metrics = lender_->metrics();
+  add("accepted", metrics.accepted);
+  add("of_strangers", metrics.stranger);
+  add("limited", metrics.limited);
+  add("forged", metrics.forged);
+  add("expired", metrics.expired);
+  add("replayed", metrics.replayed);
+  add("unreachable", metrics.unreachable);
+  add("no_port", metrics.no_port);
+  add("malformed", metrics.malformed);
+  constexpr std::array<std::string_view, kStandingCount> kNames{
+      "unknown", "lending", "silent", "not_lending", "ours", "one_port", "other_family"};
+  for (std::size_t i = 0; i < kNames.size(); ++i) {
+    const auto count = std::ranges::count(standings_, static_cast<Standing>(i));
+    out["pyrsia_stun_members_" + std::string(kNames[i])] = static_cast<std::uint64_t>(count);
+  }
 }
 
 }  // namespace pyrsia::stun

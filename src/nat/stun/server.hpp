@@ -12,10 +12,13 @@
 #include <pyrsia/log.hpp>
 #include <pyrsia/metrics.hpp>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyrsia::stun {
@@ -25,6 +28,21 @@ struct Member {
   Endpoint endpoint;  ///< Of its STUN server. It listens on our other ports as well.
   PeerId peer;
 };
+
+/// Whether a member lends us its address; if not, why.
+enum class Standing {
+  unknown,  ///< Not asked yet.
+  lends,
+  silent,        ///< It does not answer on each of our ports.
+  not_lending,   ///< It answers, but sends nothing for us.
+  ours,          ///< Its address is ours as well, and so no second one.
+  one_port,      ///< We listen at one port of its family.
+  other_family,  ///< We listen at no UDP address of its family.
+};
+inline constexpr std::size_t kStandingCount = 7;
+
+/// "it does not answer on each of our ports".
+std::string_view in_words(Standing standing);
 
 struct ServerConfig {
   std::vector<Endpoint> udp;  ///< Of one address with two ports, or of two, for RFC 5780.
@@ -36,10 +54,11 @@ struct ServerConfig {
   std::optional<IpAddress> external_v4;
   ResponderConfig responder;
   LenderConfig lender;
-  std::vector<Member> members;
-  std::optional<KeyPair> key;  ///< Signs lends; needed where there are members.
+  std::vector<Member> members;  ///< Of these one with our own peer id is passed over.
+  std::optional<KeyPair> key;   ///< Signs lends; needed where there are members.
   Duration member_check_interval = std::chrono::seconds(5);
-  Duration lend_lifetime = std::chrono::seconds(10);
+  /// Half of LenderConfig::max_lifetime: so much may a clock be before or behind the other.
+  Duration lend_lifetime = std::chrono::seconds(15);
   std::size_t max_tcp_connections = 1024;
   std::size_t max_tcp_connections_of_source = 16;
   Duration tcp_idle_timeout = std::chrono::seconds(30);
@@ -80,8 +99,9 @@ class Server {
   std::vector<Endpoint> tls_endpoints() const;
   /// The other address that clients are told on the first socket.
   std::optional<Endpoint> other_address() const;
-  bool has_healthy_member() const { return healthy_.has_value(); }
-  /// All counters by name, for export.
+  /// Of the members, in the order of the configuration.
+  const std::vector<Standing>& standings() const { return standings_; }
+  /// All counters by name, for export, and how many members there are of each Standing.
   std::map<std::string, std::uint64_t> counters() const;
   const ResponderMetrics& metrics() const { return udp_responder_->metrics(); }
 
@@ -97,8 +117,10 @@ class Server {
   Task<> serve_udp(std::size_t index);
   void answer_batch(std::size_t index, std::span<const ReceivedDatagram> batch);
   bool is_lend(BytesView bytes) const;
-  void take_lend(const ReceivedDatagram& datagram, std::span<std::uint8_t> out);
-  void send_lend(std::size_t index, const Lend& lend);
+  void take_lend(std::size_t index, const ReceivedDatagram& datagram, std::span<std::uint8_t> out);
+  void tell_refusal(Refusal refusal, const IpAddress& from);
+  void borrow(std::size_t index, const Lend& lend);
+  void send_lend(std::size_t index, const Member& member, const Lend& lend);
   void send_now(UdpSocket& socket, const Endpoint& to, BytesView bytes,
                 std::optional<IpAddress> from);
   Result<> listen(const std::vector<Endpoint>& endpoints, bool is_tls, std::string* detail);
@@ -107,8 +129,19 @@ class Server {
   Task<> serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls);
   Task<> serve_stream(Stream& stream, Endpoint remote);
   Task<> answer_stream(Stream& stream, Endpoint remote);
-  Task<> check_members();
-  Task<bool> is_healthy(const Member& member);
+  void begin_lending();
+  /// Finds out again and again how a member stands.
+  Task<> watch_member(std::size_t member);
+  Task<Standing> standing_of(Member member);
+  /// By a lend for a socket of our own, once from each port that clients would have it from.
+  Task<Standing> try_lend(Member member, std::size_t socket, std::uint16_t port);
+  std::optional<std::size_t> socket_towards(const IpAddress& ip) const;
+  std::set<std::uint16_t> ports_of(const IpAddress& own) const;
+  bool is_ours(const IpAddress& ip);
+  Result<Client*> member_client(std::size_t socket);
+  void set_standing(std::size_t member, Standing standing);
+  const Member* lending_member(bool is_v6) const;
+  void add_lending(std::map<std::string, std::uint64_t>& out) const;
 
   Env& env_;
   ServerConfig config_;
@@ -121,8 +154,10 @@ class Server {
   std::unique_ptr<Lender> lender_;
   std::unique_ptr<Outbox> outbox_;
   ClientMetrics member_metrics_;
-  std::unique_ptr<Client> member_client_;         ///< Asks members whether they are there.
-  std::optional<std::size_t> healthy_;            ///< The member whose address we lend.
+  std::vector<std::unique_ptr<Client>> member_clients_;  ///< Ask members; one of a family.
+  std::vector<Standing> standings_;                      ///< Of the members.
+  /// When each Refusal was last told.
+  std::array<std::optional<TimePoint>, kRefusalCount> refusals_told_{};
   std::map<IpAddress, std::size_t> connections_;  ///< Of each source, its open ones.
   std::size_t connection_count_ = 0;
   ServerMetrics metrics_;

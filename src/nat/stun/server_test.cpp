@@ -13,12 +13,6 @@ using sim::at;
 
 const LogSink kSilence;
 
-KeyPair key(std::uint8_t number) {
-  std::array<std::uint8_t, 32> seed{};
-  seed[0] = number;
-  return KeyPair::from_seed(seed);
-}
-
 /// One server on host b, asked from host a, 50 ms away.
 struct Served : sim::TwoHosts {
   ServerConfig config;
@@ -198,57 +192,6 @@ TEST(StunServer, OneSourceHasFewTcpConnections) {
   EXPECT_TRUE(std::get<0>(served.world.run(Many::connect(served.a, sockets))));
   EXPECT_EQ(served.server->counters().at("pyrsia_stun_connections_refused_total"), 3U);
   served.world.run_for(served.config.tcp_idle_timeout);
-}
-
-/// Two members on hosts b and c, and a client on host a.
-struct Members : sim::TwoHosts {
-  sim::SimHost& c = net.add_host({"c", {"9.9.9.9"}});
-  std::unique_ptr<Server> at_b = make(b, "5.6.7.8", 1, "9.9.9.9", 2);
-  std::unique_ptr<Server> at_c = make(c, "9.9.9.9", 2, "5.6.7.8", 1);
-
-  Members() {
-    EXPECT_TRUE(at_b->start(nullptr));
-    EXPECT_TRUE(at_c->start(nullptr));
-    world.run_for(1s);
-  }
-  ~Members() { (void)world.run(at_b->stop(), at_c->stop()); }
-  static std::unique_ptr<Server> make(Env& env, const std::string& ip, std::uint8_t self,
-                                      const std::string& other, std::uint8_t peer) {
-    ServerConfig config;
-    config.udp = {at(ip, 3478), at(ip, 3479)};
-    config.members = {{at(other, 3478), key(peer).peer_id()}};
-    config.key = key(self);
-    return std::make_unique<Server>(env, config, Logger("stun", kSilence));
-  }
-};
-
-TEST(StunServer, MembersAnswerForEachOther) {
-  Members members;
-  EXPECT_EQ(members.at_b->other_address(), at("9.9.9.9", 3479));
-  Query query;
-  query.server = at("5.6.7.8", 3478);
-  query.change = {true, true};
-  const auto [both] = members.world.run(Served::ask_once(members.a, query));
-  EXPECT_EQ(both->from, at("9.9.9.9", 3479));
-  EXPECT_EQ(both->origin, at("9.9.9.9", 3479));
-  EXPECT_EQ(both->mapped.ip, at("1.2.3.4", 0).ip);
-  EXPECT_EQ(both->round_trip, 150ms);
-  query.change = {true, false};
-  const auto [ip] = members.world.run(Served::ask_once(members.a, query));
-  EXPECT_EQ(ip->from, at("9.9.9.9", 3478));
-}
-
-TEST(StunServer, ADeadMemberIsOfferedToNobody) {
-  Members members;
-  members.c.crash();
-  members.world.run_for(10s);
-  EXPECT_FALSE(members.at_b->has_healthy_member());
-  Query query;
-  query.server = at("5.6.7.8", 3478);
-  query.change = {true, true};
-  const auto [refused] = members.world.run(Served::ask_once(members.a, query));
-  EXPECT_EQ(refused->error, 420);
-  EXPECT_EQ(refused->other, std::nullopt);
 }
 
 TEST(StunServer, EveryBrokenOperationIsSurvived) {
