@@ -16,6 +16,7 @@ import addresses
 import bad_input
 import cluster
 import commands
+import lending
 import mapping
 import measuring
 import namespaces
@@ -27,7 +28,7 @@ import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, mapping, measuring, namespaces, settings,
+    for module in (commands, cluster, addresses, bad_input, lending, mapping, measuring, namespaces, settings,
                    status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
