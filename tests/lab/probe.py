@@ -5,7 +5,8 @@
 
 Kinds of real kernels (nftables), and of the userspace NAT box, which runs the tables of the
 simulation ("box:..."). A STUN server with two addresses at 1.2.3.10 and .11; with --members two
-servers with one address each, which lend it to each other. With --rivals the tools of coturn and
+servers with one address each, which lend it to each other, and ("boot servers: ...") three of
+`pyrsia boot` on 0.0.0.0. With --rivals the tools of coturn and
 of Debian's stun-client ask our server, and we ask coturn: all must say the same; which of them is
 missing is said. Namespaces without a way out; needs root.
 """
@@ -58,6 +59,12 @@ KERNEL = {
 }
 
 
+# With --members: asked of three boot servers, each on all addresses of a machine of its own.
+BOOT_IPS = (FIRST, SECOND, "1.2.3.12")
+BOOT_CASES = {f"boot servers: {kind}": KERNEL[kind]
+              for kind in ("full cone", "address-restricted", "port-restricted", "symmetric")}
+
+
 def box_cases(box):
     """The kinds of the simulation, and what they are, in their own words."""
     cases = {}
@@ -75,13 +82,13 @@ def box_cases(box):
     return cases
 
 
-def build_kernel(lab, inner, outer):
+def build_kernel(lab, inner, outer, server_ips=(FIRST, SECOND)):
     """node - router [- second router] - internet, where the servers are."""
     for name in ("internet", "router", "node"):
         lab.add(name)
     lab.ip("internet", "link add name br0 type bridge")
     lab.ip("internet", "link set br0 up")
-    for ip in (FIRST, SECOND):
+    for ip in server_ips:
         lab.ip("internet", f"addr add {ip}/24 dev br0")
     lab.make_router("router")
     is_routed = inner in ("none", "firewall")
@@ -151,6 +158,58 @@ def start_servers(lab, options, scratch):
             raise RuntimeError((scratch / f"server{number}.log").read_text())
     if options.members:
         time.sleep(0.3)  # The members look for each other at once, and are on one machine.
+
+
+def start_boots(lab, options, scratch):
+    """Each names all three, itself too. Ends when each can lend both of the others' addresses."""
+    keys = [scratch / f"{ip}.key" for ip in BOOT_IPS]
+    ids = [run([options.program, "id", "--key", str(key)]).strip() for key in keys]
+    members = [word for ip, peer in zip(BOOT_IPS, ids) for word in ("--stun-member", f"/ip4/{ip}/udp/3478/p2p/{peer}")]
+    boots = []
+    for number, (ip, key) in enumerate(zip(BOOT_IPS, keys)):
+        name = f"boot{number}"
+        lab.add(name)
+        lab.link("internet", f"p-{name}", name, "eth0")
+        lab.ip("internet", f"link set p-{name} master br0")
+        lab.ip(name, f"addr add {ip}/24 dev eth0")
+        boots.append(lab.start(name, [options.program, "boot", "--json", "--key", str(key), "--cache", "",
+                                      "--network-memory", "off", *members], stdout=subprocess.DEVNULL,
+                               stderr=open(scratch / f"{name}.log", "w")))
+    for number in range(len(BOOT_IPS)):
+        wait_for_lending(lab, scratch, number, 2)
+    return boots
+
+
+def metric(lab, number, name):
+    """Of a boot server; 0 while it does not answer."""
+    ask = ("import sys, urllib.request as u; o = u.build_opener(u.ProxyHandler({})); "
+           "print(o.open('http://127.0.0.1:7888/metrics', timeout=5).read().decode())")
+    told = lab.exec(f"boot{number}", f'python3 -c "{ask}"', check=False)
+    found = re.search(rf"^{name} (\d+)$", told, re.M)
+    return int(found[1]) if found else 0
+
+
+def wait_for_lending(lab, scratch, number, count):
+    end = time.monotonic() + 30
+    while metric(lab, number, "pyrsia_stun_members_lending") != count:
+        if time.monotonic() > end:
+            raise RuntimeError(f"boot{number} never had {count}: " + (scratch / f"boot{number}.log").read_text())
+        time.sleep(0.2)
+
+
+def faults_of_boots(lab, options, scratch, boots, expected):
+    """Another member steps in for the one that goes; when all have gone nothing is claimed."""
+    faults = [] if metric(lab, 0, "pyrsia_stun_lent_total") else ["nothing was lent"]
+    lab.stop(boots[1])
+    wait_for_lending(lab, scratch, 0, 1)
+    faults += ["by the third: " + fault for fault in differences(probe(lab, options.program), expected)]
+    lab.stop(boots[2])
+    wait_for_lending(lab, scratch, 0, 0)
+    nothing = {**expected, "mapping": None, "filtering": None}
+    faults += ["alone: " + fault for fault in differences(probe(lab, options.program), nothing)]
+    if "does not lend us its address" not in (scratch / "boot0.log").read_text():
+        faults.append("it does not say that nobody lends")
+    return faults
 
 
 def probe(lab, program, server=FIRST):
@@ -270,13 +329,15 @@ def run_case(name, options):
         else:
             inner, outer, expected = case
             router = "1.2.4.1" if inner in ("none", "firewall") else "192.168.1.1"
-            build_kernel(lab, inner, outer)
-        start_servers(lab, options, scratch)
+            build_kernel(lab, inner, outer, () if name in BOOT_CASES else (FIRST, SECOND))
+        boots = start_boots(lab, options, scratch) if name in BOOT_CASES else start_servers(lab, options, scratch)
         told = probe(lab, options.program)
         faults = differences(told, expected) + position_differences(told, expected)
         faults += gateway_differences(told, router)
         if told["took_ms"] > 1000 * LIMIT_SECONDS:
             faults.append(f"took {told['took_ms']:.0f} ms")
+        if boots:
+            faults += faults_of_boots(lab, options, scratch, boots, expected)
         others, more = rivals(lab, options, scratch, told) if options.rivals else ([], [])
         os.chdir("/")
     return {"kind": name, "is_right": not faults + more, "faults": faults + more, "others": others, "report": told,
@@ -323,7 +384,7 @@ def main():
         return 0
     options.program = str(pathlib.Path(options.program).resolve())
     options.box = build_natbox()
-    options.cases = {**KERNEL, **box_cases(options.box)}
+    options.cases = {**KERNEL, **box_cases(options.box), **(BOOT_CASES if options.members else {})}
     if unknown := [name for name in options.kinds if name not in options.cases]:
         parser.error(f"no such kind: {', '.join(unknown)}; there are: {'; '.join(options.cases)}")
     skipped = 0
