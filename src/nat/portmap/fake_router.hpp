@@ -58,6 +58,7 @@ class FakeRouter {
   Behaviour does;
   std::map<Key, Entry> table;
   int requests = 0;
+  IpAddress last_client{};                ///< Whom the last request of PCP was for.
   int pinholes = 0;                       ///< Opened.
   std::vector<FakeRouter*> neighbours{};  ///< Hear a search too, as by multicast, and before us.
 
@@ -139,6 +140,7 @@ class FakeRouter {
   }
 
   pcp::Response answer(const pcp::Request& request, const Endpoint& from) {
+    last_client = request.client;
     pcp::Response response;
     response.opcode = request.opcode;
     response.epoch_seconds = epoch();

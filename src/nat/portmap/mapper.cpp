@@ -220,15 +220,38 @@ std::unique_ptr<Router> Mapper::router_for(const NetworkId& network,
 Task<> Mapper::search_anew(Path& path) {
   metrics_.rounds.add();
   path.is_suspect = false;
-  for (auto& router : path.routers) PYRSIA_CO_TRY(co_await router->stop());
   for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
   path.failed.clear();
-  Recalled recalled;
-  recalled.method = path.routers.front()->method();
-  recalled.nonce = path.routers.front()->nonce();  // Our mappings there are known by it.
-  auto router = router_for(path.network, recalled);
-  path.routers.clear();
-  path.routers.push_back(std::move(router));
+  for (std::size_t hop = 0; hop < path.routers.size(); ++hop) {
+    auto& router = path.routers[hop];
+    PYRSIA_CO_TRY(co_await router->stop());
+    Recalled recalled;
+    recalled.method = router->method();
+    recalled.nonce = router->nonce();  // Our mappings there are known by it.
+    router =
+        hop == 0 ? router_for(path.network, recalled) : next_router_for(router->route(), recalled);
+  }
+  co_return ok;
+}
+
+std::unique_ptr<Router> Mapper::next_router_for(const Route& route,
+                                                const Recalled& recalled) const {
+  const bool is_anycast = route.server == kAnycast;
+  auto config = config_.router;
+  if (is_anycast) std::erase_if(config.methods, [](Method m) { return m != Method::pcp; });
+  const auto upnp_route = is_anycast ? std::nullopt : std::optional(route);
+  return std::make_unique<Router>(context_, config, route, upnp_route, recalled);
+}
+
+/// Routers beyond that give nothing any more, or know us by an address that is no more ours.
+Task<> Mapper::leave_routers(Path& path, std::size_t hop, IpAddress client) {
+  if (hop == 0 || hop >= path.routers.size()) co_return ok;
+  const auto& router = *path.routers[hop];
+  if (!router.is_over() && router.route().client == client) co_return ok;
+  while (path.routers.size() > hop) {
+    PYRSIA_CO_TRY(co_await path.routers.back()->stop());
+    path.routers.pop_back();
+  }
   co_return ok;
 }
 
@@ -316,6 +339,7 @@ Task<> Mapper::make(Path& path, const Listener& listener) {
   auto internal = listener.at;
   std::string why;
   for (std::size_t hop = 0; hop < config_.max_hops; ++hop) {
+    PYRSIA_CO_TRY(co_await leave_routers(path, hop, internal.ip));
     if (hop == path.routers.size()) PYRSIA_CO_TRY(co_await find_next_hop(path, internal.ip));
     if (hop == path.routers.size()) break;
     Leg leg;
@@ -388,6 +412,7 @@ Task<> Mapper::renew(Path& path, const Listener& listener) {
       if (grant) {
         if (grant->external.ip != leg.grant->external.ip)
           renew_all(path, i, path.pace.next(env_.now()));
+        PYRSIA_CO_TRY(co_await take_away(path, lease, i + 1));
         co_return co_await make(path, listener);
       }
       error = grant.error();
@@ -401,7 +426,10 @@ Task<> Mapper::renew(Path& path, const Listener& listener) {
     // Who refuses has forgotten it; who is silent may still hold it until it ends.
     const bool is_gone = now >= leg.expires_at || error == Errc::refused;
     if (is_gone) {
-      lease.legs.clear();
+      // What the other routers have is of no use without it.
+      PYRSIA_CO_TRY(co_await take_away(path, lease, i + 1));
+      lease.legs.pop_back();
+      PYRSIA_CO_TRY(co_await take_away(path, lease, 0));
       failed(lease, "the mapping could not be renewed: " + why);
       co_return ok;
     }
@@ -416,14 +444,11 @@ Task<> Mapper::find_next_hop(Path& path, IpAddress external) {
   for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
   path.failed.clear();
   for (const auto& server : likely_hops(external)) {
-    const Route route{local, external, server};
-    auto config = config_.router;
-    if (server == kAnycast)
-      std::erase_if(config.methods, [](Method m) { return m != Method::pcp; });
-    if (config.methods.empty()) continue;
-    const auto upnp_route = server == kAnycast ? std::nullopt : std::optional(route);
-    path.failed.push_back(
-        std::make_unique<Router>(context_, config, route, upnp_route, Recalled()));
+    Recalled recalled;
+    recalled.nonce = path.routers.front()->nonce();  // The one that is kept over a restart of ours.
+    auto router = next_router_for({local, external, server}, recalled);
+    if (router->attempts().empty()) continue;
+    path.failed.push_back(std::move(router));
     path.failed.back()->begin([this] { hop_progress_.notify(); });
   }
   const auto deadline = env_.now() + config_.router.budget + config_.router.grace;
@@ -444,30 +469,45 @@ Task<> Mapper::find_next_hop(Path& path, IpAddress external) {
   }
 }
 
+Task<> Mapper::take_away(Path& path, Lease& lease, std::size_t hop) {
+  while (lease.legs.size() > hop) {
+    const auto last = lease.legs.size() - 1;
+    if (last < path.routers.size()) {
+      const auto leg = lease.legs.back();
+      std::string why;
+      const auto removed = co_await path.routers[last]->unmap(leg.request, *leg.grant, why);
+      if (!removed && removed.error() == Errc::cancelled) co_return removed.error();
+      (removed ? metrics_.removed : metrics_.removals_failed).add();
+    }
+    lease.legs.pop_back();
+  }
+  co_return ok;
+}
+
 Task<> Mapper::remove(Path& path, Listener listener) {
   auto lease = std::move(path.leases.at(listener));
   path.leases.at(listener) = {};
-  for (std::size_t i = lease.legs.size(); i-- > 0;) {
-    if (i >= path.routers.size()) continue;
-    std::string why;
-    const auto& leg = lease.legs[i];
-    const auto removed = co_await path.routers[i]->unmap(leg.request, *leg.grant, why);
-    if (removed)
-      metrics_.removed.add();
-    else
-      metrics_.removals_failed.add();
-    if (!removed && removed.error() == Errc::cancelled) co_return removed.error();
-  }
-  lease.legs.clear();
+  PYRSIA_CO_TRY(co_await take_away(path, lease, 0));
   tell(path, listener, lease);
   co_return ok;
 }
 
 /// All at once: a silent router must not keep the next one from being asked.
 Task<> Mapper::remove_all() {
-  for (auto& [local, path] : paths_)
-    for (const auto& [listener, lease] : path.leases) tasks_.spawn(remove(path, listener));
+  for (auto& entry : paths_) tasks_.spawn(remove_leases(entry.second));
   co_return co_await tasks_.wait_until_empty();
+}
+
+Task<> Mapper::remove_leases(Path& path) {
+  for (std::size_t hop = 0; hop < path.routers.size(); ++hop) {
+    const auto has_leg = [hop](const auto& entry) { return hop < entry.second.legs.size(); };
+    if (path.routers[hop]->method() || std::ranges::none_of(path.leases, has_leg)) continue;
+    // Being searched anew. Before the rest, as one task only may wait for that.
+    const auto found = co_await path.routers[hop]->find();
+    if (!found && found.error() == Errc::cancelled) co_return found.error();
+  }
+  for (const auto& [listener, lease] : path.leases) tasks_.spawn(remove(path, listener));
+  co_return ok;
 }
 
 Task<> Mapper::listen_for_restarts() {
@@ -481,6 +521,8 @@ Task<> Mapper::listen_for_restarts() {
       return entry.second.network.gateway.ip == datagram.from.ip;
     };
     if (std::ranges::none_of(paths_, is_router)) continue;
+    context_.say("from " + datagram.from.to_string() + ": " + std::to_string(datagram.size) +
+                 " bytes, perhaps word of a restart");
     // It only makes us ask: anybody here could have sent it.
     const auto jitter = static_cast<std::uint64_t>(config_.restart_jitter.count());
     const auto pause = kAnnouncePause + Duration(env_.random_below(jitter + 1));

@@ -160,6 +160,8 @@ class Mapper {
   Task<> drop(Path& path);
   std::vector<NetworkId> networks() const;
   std::unique_ptr<Router> router_for(const NetworkId& network, const Recalled& recalled) const;
+  std::unique_ptr<Router> next_router_for(const Route& route, const Recalled& recalled) const;
+  Task<> leave_routers(Path& path, std::size_t hop, IpAddress client);
   Recalled recall(const NetworkId& network) const;
   Task<> search_anew(Path& path);
   Task<> sort_listeners(Path& path);
@@ -172,8 +174,11 @@ class Mapper {
   Task<> renew(Path& path, const Listener& listener);
   /// Asks the routers beyond the last one, whose outside is `external`.
   Task<> find_next_hop(Path& path, IpAddress external);
+  /// Gives back what the routers from `hop` on have mapped, the last one's first.
+  Task<> take_away(Path& path, Lease& lease, std::size_t hop);
   Task<> remove(Path& path, Listener listener);
   Task<> remove_all();
+  Task<> remove_leases(Path& path);
   Task<> listen_for_restarts();
 
   void judge(const Path& path, const Listener& listener, Lease& lease, bool was_reached);

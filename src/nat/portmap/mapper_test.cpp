@@ -421,16 +421,24 @@ TEST(Mapper, AChangeOfNetworkEndsTheSearchInTheOldOne) {
   EXPECT_TRUE(home.mapper->report().mappings.empty());
 }
 
+/// A home behind a second router, which maps as well.
+struct NestedHome : Home {
+  explicit NestedHome(Method method) : Home("73.4.4.4") {
+    second.does.speaks_pcp = method == Method::pcp;
+    second.does.speaks_nat_pmp = method == Method::nat_pmp;
+    second.does.speaks_upnp = method == Method::upnp;
+    EXPECT_TRUE(second.start());
+  }
+  ~NestedHome() override { world.run(second.stop()); }
+
+  sim::SimHost& second_box =
+      net.add_host({.name = "cgn", .addresses = {"100.64.0.1"}, .behind = carrier});
+  FakeRouter second{second_box, ip("100.64.0.1"), ip("73.4.4.4"), forward_on(*carrier)};
+};
+
 TEST(Mapper, ASecondRouterBehindTheFirstIsAskedAsWell) {
   for (const auto method : kMethods) {
-    Home home("73.4.4.4");
-    auto& box =
-        home.net.add_host({.name = "cgn", .addresses = {"100.64.0.1"}, .behind = home.carrier});
-    FakeRouter cgn(box, ip("100.64.0.1"), ip("73.4.4.4"), forward_on(*home.carrier));
-    cgn.does.speaks_pcp = method == Method::pcp;
-    cgn.does.speaks_nat_pmp = method == Method::nat_pmp;
-    cgn.does.speaks_upnp = method == Method::upnp;
-    ASSERT_TRUE(cgn.start());
+    NestedHome home(method);
     home.start();
     home.world.run_for(4s);
     EXPECT_EQ(home.status().external, (Endpoint{ip("73.4.4.4"), kPort})) << home.status().words;
@@ -438,9 +446,86 @@ TEST(Mapper, ASecondRouterBehindTheFirstIsAskedAsWell) {
     EXPECT_EQ(home.metrics.nested.value(), 1U);
     EXPECT_TRUE(home.stranger_gets_in("73.4.4.4")) << name(method);
     home.stop();
-    EXPECT_TRUE(cgn.table.empty());
+    EXPECT_TRUE(home.second.table.empty());
     EXPECT_TRUE(home.router.table.empty());
-    home.world.run(cgn.stop());
+  }
+}
+
+TEST(Mapper, WhereTheFirstRouterIsLostTheSecondIsToldToo) {
+  for (const auto method : kMethods) {
+    NestedHome home(method);
+    home.router.does.max_lifetime_seconds = 120;
+    home.config.check_interval = 10h;
+    home.start();
+    home.world.run_for(4s);
+    ASSERT_EQ(home.second.table.size(), 1U) << name(method);
+    home.box.crash();
+    home.world.run_for(130s);
+    EXPECT_EQ(home.count(MappingEvent::Kind::lost), 1U) << name(method);
+    EXPECT_TRUE(home.second.table.empty()) << name(method);
+  }
+}
+
+TEST(Mapper, WhereTheSecondRouterIsLostTheFirstIsToldToo) {
+  NestedHome home(Method::pcp);
+  home.second.does.max_lifetime_seconds = 120;
+  home.config.check_interval = 10h;
+  home.start();
+  home.world.run_for(4s);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  home.second_box.crash();
+  home.world.run_for(122s);
+  EXPECT_EQ(home.count(MappingEvent::Kind::lost), 1U);
+  EXPECT_TRUE(home.router.table.empty());
+}
+
+TEST(Mapper, ASecondRouterKnowsUsStillAfterAnotherSearch) {
+  for (const auto method : kMethods) {
+    NestedHome home(method);
+    home.config.lifetime = 600s;
+    home.config.check_interval = 10h;
+    home.start();
+    home.world.run_for(4s);
+    home.router.does.pcp_result = pcp::ResultCode::network_failure;  // Only until the next try.
+    home.world.run_for(305s);
+    EXPECT_GE(home.metrics.renewals_failed.value(), 1U) << name(method);
+    home.router.does.pcp_result = pcp::ResultCode::success;
+    home.world.run_for(15min);
+    EXPECT_EQ(home.status().external, (Endpoint{ip("73.4.4.4"), kPort})) << home.status().words;
+    EXPECT_EQ(home.count(MappingEvent::Kind::lost), 0U) << name(method);
+    home.stop();
+    EXPECT_TRUE(home.second.table.empty()) << name(method);
+  }
+}
+
+TEST(Mapper, ASecondRouterIsToldOfAnotherAddressBetweenTheTwo) {
+  NestedHome home(Method::pcp);
+  home.start();
+  home.world.run_for(4s);
+  EXPECT_EQ(home.second.last_client, ip("100.64.0.2"));
+  home.router.external = ip("100.64.0.7");
+  home.world.run_for(home.config.check_interval + 5s);
+  EXPECT_EQ(home.second.last_client, ip("100.64.0.7"));
+}
+
+TEST(Mapper, MappingsAreTakenAwayWhileTheirRouterIsSearchedAnew) {
+  for (const auto method : kMethods) {
+    Home home;
+    home.use(method);
+    home.config.lifetime = 600s;
+    home.config.check_interval = 10h;
+    home.start();
+    home.mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}},
+                                {Transport::udp, {IpAddress::v4_any(), kPort}}});
+    home.world.run_for(4s);
+    home.box.crash();
+    home.world.run_for(310s);
+    EXPECT_GE(home.metrics.renewals_failed.value(), 1U) << name(method);
+    ASSERT_EQ(home.router.table.size(), 2U);
+    home.box.restart();
+    ASSERT_TRUE(home.router.start());
+    home.stop();
+    EXPECT_TRUE(home.router.table.empty()) << name(method);
   }
 }
 

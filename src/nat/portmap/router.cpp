@@ -196,7 +196,7 @@ Task<Grant> Router::renew(const MapRequest& request, const Grant& before, std::s
 }
 
 Task<> Router::unmap(const MapRequest& request, const Grant& granted, std::string& detail) {
-  if (!chosen_) co_return Errc::unavailable;
+  if (!chosen_) PYRSIA_CO_TRY(co_await find());
   auto removal = clients_[*chosen_]->unmap(request, granted, detail);
   co_return co_await with_timeout(context_.env, config_.map_timeout, std::move(removal));
 }
