@@ -7,7 +7,7 @@ enum class ExitCode {
   success = 0,            ///< probe: most peers will connect directly.
   relayed = 10,           ///< ping: the peer answers, but over a relay only. probe: so will most.
   degraded = 11,          ///< ping: some answers are missing. probe: relays only for some peers.
-                          ///< map add: not a public address.
+                          ///< map add: not a public address. map: the router cannot list.
   unreachable = 20,       ///< status, probe: others cannot connect. ping, perf: no answer.
                           ///< map: no router does it.
   udp_blocked = 21,       ///< probe: only TCP gets out.

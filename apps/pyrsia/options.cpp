@@ -221,9 +221,26 @@ void read_port_mapping(const Settings& settings, Reader& reader, Options& option
   config.lifetime = std::chrono::seconds(lifetime);
 }
 
-/// "add tcp 44000", "remove udp 44000", or nothing.
+/// "peer udp 44000 198.51.100.7:443": PCP alone knows of single connections.
+void read_map_remote(const std::string& text, Reader& reader, Options& options) {
+  const auto remote = parse_endpoint(text, 0);
+  if (!remote || remote->port == 0 || remote->ip.is_unspecified())
+    return reader.complain("action", text, "is not an IP and a port");
+  options.map_remote = *remote;
+  const auto& protocols = options.host.port_mapping.protocols;
+  if (!protocols.empty() && std::ranges::find(protocols, "pcp") == protocols.end())
+    reader.complain("port_mapping_protocol", protocols.front(), "cannot do that, only pcp can");
+}
+
+/// "add tcp 44000", "remove udp 44000", "peer udp 44000 198.51.100.7:443", or nothing.
 void read_map_action(const Settings& settings, Reader& reader, Options& options) {
   options.is_trace = settings.is_on("trace");
+  if (const auto text = reader.text("map_address")) {
+    const auto ip = IpAddress::parse(*text);
+    if (!ip || ip->is_unspecified())
+      return reader.complain("map_address", *text, "is not an IP address");
+    options.map_address = *ip;
+  }
   const auto* given = settings.find("action");
   if (given == nullptr || given->values.empty()) return;
   const auto& words = given->values;
@@ -231,11 +248,17 @@ void read_map_action(const Settings& settings, Reader& reader, Options& options)
     options.map_action = MapAction::add;
   } else if (words[0] == "remove") {
     options.map_action = MapAction::remove;
+  } else if (words[0] == "peer") {
+    options.map_action = MapAction::peer;
   } else if (words[0] != "list" || words.size() > 1) {
-    return reader.complain("action", words[0], "is none of list, add, remove");
+    return reader.complain("action", words[0], "is none of list, add, remove, peer");
   }
   if (options.map_action == MapAction::list) return;
-  if (words.size() != 3) return reader.complain("action", words[0], "wants tcp or udp, and a port");
+  const bool is_peer = options.map_action == MapAction::peer;
+  if (words.size() != (is_peer ? 4U : 3U))
+    return reader.complain("action", words[0],
+                           is_peer ? "wants tcp or udp, a port, and IP:PORT of the peer"
+                                   : "wants tcp or udp, and a port");
   if (words[1] != "tcp" && words[1] != "udp")
     return reader.complain("action", words[1], "is neither tcp nor udp");
   options.map_port.transport =
@@ -245,6 +268,7 @@ void read_map_action(const Settings& settings, Reader& reader, Options& options)
       std::from_chars(number.data(), number.data() + number.size(), options.map_port.number);
   if (error != std::errc() || end != number.data() + number.size() || options.map_port.number == 0)
     reader.complain("action", number, "is not a port from 1 to 65535");
+  if (is_peer) read_map_remote(words[3], reader, options);
 }
 
 /// The original's precedence: probe > peer > listen-only > bootstrap URL.

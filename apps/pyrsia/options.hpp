@@ -17,7 +17,7 @@
 namespace pyrsia::app {
 
 /// What `map` does.
-enum class MapAction { list, add, remove };
+enum class MapAction { list, add, remove, peer };
 /// Of `boot` and `stun-server`.
 struct StunOptions {
   std::vector<Endpoint> listen;
@@ -64,9 +64,11 @@ struct Options {
   std::uint64_t upload_bytes = 0;
   std::uint64_t download_bytes = 0;
   MapAction map_action = MapAction::list;
-  portmap::Port map_port;  ///< map add, map remove
-  bool is_trace = false;   ///< map --trace
-  bool hides_nat = false;  ///< Peers are not told how our NATs behave.
+  portmap::Port map_port;                ///< map add, map remove, map peer
+  Endpoint map_remote;                   ///< map peer: the other end of the connection.
+  std::optional<IpAddress> map_address;  ///< map --address: one of ours.
+  bool is_trace = false;                 ///< map --trace
+  bool hides_nat = false;                ///< Peers are not told how our NATs behave.
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };

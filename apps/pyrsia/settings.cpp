@@ -93,7 +93,9 @@ constexpr std::array kSettings{
             "How long the mapping shall last [7200]"},
     Setting{"trace", "--trace", Kind::on_off, "m", "", "Print each packet in words, on stderr"},
     Setting{"action", "action", Kind::words, "m", "ACTION",
-            "add tcp|udp PORT, or remove tcp|udp PORT; nothing: list"},
+            "add tcp|udp PORT, remove tcp|udp PORT, peer tcp|udp PORT IP:PORT; nothing: list"},
+    Setting{"map_address", "--address", Kind::text, "m", "IP",
+            "Of this address of ours; an IPv6 one gets pinholes [the default route's, IPv4 first]"},
     Setting{"config", "--config", Kind::text, "nbisagfmprt", "FILE", "Configuration file (TOML)"},
     Setting{"record_evidence", "--record-evidence", Kind::text, "nb", "FILE",
             "Write down what the NAT verdict rests on, for `pyrsia addr replay`"},
@@ -225,11 +227,15 @@ replay: tells the recording of `pyrsia node --record-evidence` to the state mach
       return R"(Examples:
   pyrsia map
   pyrsia map add tcp 44000
+  pyrsia map add tcp 44000 --address 2001:db8::2
   pyrsia map remove tcp 44000 --protocol pcp --trace
+  pyrsia map peer udp 44000 198.51.100.7:443
 
 Asks the router of this network, in PCP, NAT-PMP and UPnP, which it speaks and what it has
-open; opens and closes ports. Needs no running node. Exit code: 0 done, 11 granted but not at
-a public address, 20 no router does it.)";
+open (UPnP alone can tell); opens and closes ports. peer: has the mapping of one outgoing
+connection kept, and says how the peer sees it; PCP alone can. Needs no running node. Exit code:
+0 done, 11 granted but not at a public address, or a router that cannot list, 20 no router does
+it.)";
     case Command::probe:
       return R"(Examples:
   pyrsia probe

@@ -49,6 +49,20 @@ def test_map_asks_by_the_chosen_protocol_only(program):
         expect("to 192.168.1.1:5351" in done.stderr and ":1900" not in done.stderr, done.stderr)
 
 
+def test_map_says_why_there_is_nothing(program):
+    with directory() as cwd:
+        for args, words in ((["list"], "no router answers"), (["remove", "udp", "44000"], "no router answers"),
+                            (["add", "udp", "44000"], "no answer within"),
+                            (["peer", "udp", "44000", "1.2.3.4:5"], "no answer in PCP"),
+                            (["peer", "udp", "44000", "[2001:db8::1]:5"], "different families"),
+                            (["list", "--address", "192.168.1.9"], "192.168.1.9 is no address of ours")):
+            done = run(program, "map", *args, "--json", cwd=cwd, prefix=alone(SILENT_ROUTER))
+            expect(done.returncode == 20 and words in json.loads(done.stdout)["reason"], (args, done))
+            # An empty list, of attempts that all failed, says as much.
+            told = run(program, "map", *args, cwd=cwd, prefix=alone(SILENT_ROUTER))
+            expect(told.returncode == 20 and (words in told.stdout or "no answer within" in told.stdout), (args, told))
+
+
 def test_map_refuses_what_it_cannot_do(program):
     with directory() as cwd:
         for args, words in ((["open"], "none of list, add, remove"), (["list", "tcp"], "none of list, add, remove"),
@@ -57,6 +71,13 @@ def test_map_refuses_what_it_cannot_do(program):
                             (["remove", "udp", "0"], "not a port"), (["add", "tcp", "65536"], "not a port"),
                             (["add", "tcp", "80x"], "not a port"),
                             (["add", "tcp", "80", "--lifetime", "59"], "--lifetime:"),
+                            (["add", "tcp", "80", "1.2.3.4:5"], "wants tcp or udp, and a port"),
+                            (["add", "tcp", "80", "--address", "eth0"], "is not an IP address"),
+                            (["peer", "udp", "80"], "IP:PORT of the peer"),
+                            (["peer", "udp", "80", "1.2.3.4"], "is not an IP and a port"),
+                            (["peer", "udp", "80", "host:80"], "is not an IP and a port"),
+                            (["peer", "udp", "80", "0.0.0.0:80"], "is not an IP and a port"),
+                            (["peer", "udp", "80", "1.2.3.4:80", "--protocol", "upnp"], "only pcp can"),
                             (["--protocol", "ssdp"], "none of pcp, nat-pmp, upnp")):
             expect_refusal(run(program, "map", *args, cwd=cwd), 64, words)
 

@@ -16,7 +16,7 @@ from namespaces import Lab
 
 OUTSIDE, STRANGER = "1.2.3.101", "1.2.3.20"
 CARRIER_SIDE, CARRIER = "100.64.0.2", "100.64.0.1"
-ROUTER, NODE = "192.168.1.1", "192.168.1.2"
+ROUTER, NODE, NODE_TOO = "192.168.1.1", "192.168.1.2", "192.168.1.3"
 ROUTER_V6, NODE_V6, OUTSIDE_V6, STRANGER_V6 = "2a00:1::1", "2a00:1::2", "2a00:2::1", "2a00:2::20"
 PORT, HTTP_PORT = 44000, 7888
 UUID = "00000000-0000-0000-0000-000000000001"
@@ -51,9 +51,10 @@ class Outcome:
 class Home:
     """A node behind a router with miniupnpd, a stranger outside."""
 
-    def __init__(self, lab, scratch, program, wan=OUTSIDE, protocols=("pcp", "nat-pmp", "upnp"), has_v6=False):
+    def __init__(self, lab, scratch, program, wan=OUTSIDE, protocols=("pcp", "nat-pmp", "upnp"), has_v6=False,
+                 lifetimes=(60, 86400)):
         self.lab, self.scratch, self.program = lab, scratch, program
-        self.wan, self.protocols, self.has_v6 = wan, protocols, has_v6
+        self.wan, self.protocols, self.has_v6, self.lifetimes = wan, protocols, has_v6, lifetimes
         self.daemon = None
         for name in ("node", "router", "stranger"):
             lab.add(name)
@@ -82,7 +83,7 @@ class Home:
             "ext_ifname=wan", "listening_ip=lan", "http_port=5555", "system_uptime=no", f"uuid={UUID}",
             f"enable_natpmp={'yes' if speaks_v0 else 'no'}",
             f"enable_upnp={'yes' if 'upnp' in self.protocols else 'no'}",
-            "min_lifetime=60", "max_lifetime=86400", "secure_mode=yes", "notify_interval=60",
+            f"min_lifetime={self.lifetimes[0]}", f"max_lifetime={self.lifetimes[1]}", "secure_mode=yes", "notify_interval=60",
             "upnp_table_name=filter", "upnp_nat_table_name=filter", "upnp_forward_chain=miniupnpd",
             "upnp_nat_chain=prerouting_miniupnpd", "upnp_nat_postrouting_chain=postrouting_miniupnpd",
             "allow 1024-65535 192.168.1.0/24 1024-65535", "deny 0-65535 0.0.0.0/0 0-65535", ""]))
@@ -108,10 +109,14 @@ class Home:
                                        *more], stdout=log, stderr=log)
 
     def map(self, *words):
+        code, document, _ = self.traced_map(*words)
+        return code, document
+
+    def traced_map(self, *words):
         done = subprocess.run(["ip", "netns", "exec", self.lab.prefix + "node", self.program, "map", "--json",
                                "--key", str(self.scratch / "node.key"), *words], capture_output=True, text=True,
                               timeout=30)
-        return done.returncode, json.loads(done.stdout)
+        return done.returncode, json.loads(done.stdout), done.stderr.splitlines()
 
     def mapping(self):
         report = json.loads(self.lab.exec("node", f"curl -sf -m 10 http://127.0.0.1:{HTTP_PORT}/nat", check=False) or "{}")
@@ -191,6 +196,102 @@ def renewed(home):
     return f"pyrsia map: {first['external']} for {first['lifetime_s']} s, renewed, {rules} rules, taken away by its nonce"
 
 
+def at_half_life(home):
+    """The router grants less than was asked for: what is renewed stays, what is not goes."""
+    node = home.start_node()
+    wait_until(lambda: is_open(home), 30, "no mapping")
+    code, once = home.map("add", "udp", "44777", "--protocol", "pcp")
+    expect(code == 0 and once["lifetime_s"] == home.lifetimes[1], f"map add: {once}")
+    wait_until(lambda: "44777" not in home.rules(), 60, "what nobody renews is kept")
+    expect(home.is_forwarded() and home.stranger_gets_in(), "the node did not renew")
+    code, listed = home.map("--protocol", "upnp")
+    left = [each["lifetime_s"] for each in listed["mappings"] if each["internal"] == f"{NODE}:{PORT}"]
+    expect(code == 0 and len(left) == 1 and 0 < left[0] <= home.lifetimes[1], listed)
+    node.kill()
+    node.wait()
+    wait_until(lambda: not home.is_forwarded(), 60, "the mapping outlives a node that was killed")
+    return f"granted {once['lifetime_s']} s for 7200: one that nobody renews went, the node's had {left[0]} s left"
+
+
+def other_port_outside(home):
+    """Two machines with one port: the second gets another one outside, and takes that one away."""
+    home.lab.ip("node", f"addr add {NODE_TOO}/24 dev eth0")
+    words = ("tcp", str(PORT), "--protocol", "upnp")
+    code, theirs = home.map("add", *words, "--address", NODE_TOO)
+    expect(code == 0 and theirs["external"] == f"{OUTSIDE}:{PORT}", theirs)
+    code, ours = home.map("add", *words)
+    expect(code == 0 and ours["external"] != theirs["external"], ours)
+    _, listed = home.map("--protocol", "upnp")
+    expect({each["internal"] for each in listed["mappings"]} == {f"{NODE}:{PORT}", f"{NODE_TOO}:{PORT}"}, listed)
+    for is_removed in (True, False):
+        code, told = home.map("remove", *words)
+        expect(code == 0 and [step["is_removed"] for step in told["removed"]] == [is_removed], told)
+        expect(not home.is_forwarded(), "it is still there")
+        expect(f"dnat ip to {NODE_TOO}:{PORT}" in home.rules(), "another machine's mapping was taken away")
+    return f"{ours['external']} taken away, {theirs['external']} of another machine left alone"
+
+
+def unlisted(home):
+    code, document = home.map()
+    expect(code == 11 and "mappings" not in document, f"map says {code}: {document}")
+    expect("cannot list" in document["reason"], document)
+    return document["reason"]
+
+
+def pinhole_by_hand(home):
+    home.start_node("--port-mapping", "off", listen=NODE_V6)
+    wait_until(lambda: f":{PORT}" in home.lab.exec("node", "ss -Htln6"), 30, "the node does not listen")
+    for protocol in ("pcp", "upnp"):
+        expect(not home.stranger_gets_in(NODE_V6), f"{protocol}: the stranger got in before the pinhole")
+        words = ("tcp", str(PORT), "--address", NODE_V6, "--protocol", protocol)
+        code, told = home.map("add", *words)
+        expect(code == 0 and told["external"] == f"[{NODE_V6}]:{PORT}", told)
+        expect(home.stranger_gets_in(NODE_V6), f"{protocol}: the stranger does not get in")
+        code, told = home.map("remove", *words)
+        expect(code == 0 and any(step["is_removed"] for step in told["removed"]), told)
+        expect(not home.stranger_gets_in(NODE_V6), f"{protocol}: the pinhole is still open")
+    code, document = home.map("--address", NODE_V6)
+    expect(code == 11 and "pinholes" in document["reason"], document)
+    return "pyrsia map: opened and closed by PCP, by UPnP"
+
+
+def peer(home):
+    """The mapping of one connection, PCP's PEER: the peer sees what the router has told."""
+    code, told = home.map("peer", "udp", str(PORT), f"{STRANGER}:9999", "--lifetime", "120")
+    expect(code == 0 and told["lifetime_s"] == 120, f"map peer: {told}")
+    expect(f"snat ip to {told['external']}" in home.rules(), home.rules())
+    listening = ("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 9999)); "
+                 "s.settimeout(10); print('ready', flush=True); print('%s:%d' % s.recvfrom(9)[1])")
+    stranger = home.lab.start("stranger", [sys.executable, "-c", listening], stdout=subprocess.PIPE)
+    stranger.stdout.readline()
+    home.lab.exec("node", f"""{sys.executable} -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); """
+                          f"""s.bind(('', {PORT})); s.sendto(b'x', ('{STRANGER}', 9999))" """)
+    seen = stranger.stdout.readline().strip()
+    expect(seen == told["external"], f"the router says {told['external']}, the peer sees {seen}")
+    return f"udp {PORT} is seen as {seen}, kept for {told['lifetime_s']} s"
+
+
+def traced(home):
+    """As many lines as packets and HTTP requests leave the machine."""
+    home.lab.nft("node", "table inet count { chain out { type filter hook output priority 0; "
+                         "udp dport { 1900, 5351 } counter; tcp dport 5555 tcp flags & (syn|ack) == syn counter; }; }")
+    _, _, lines = home.traced_map("--trace")
+    _, _, more = home.traced_map("add", "tcp", "45000", "--protocol", "upnp", "--trace")
+    lines += more
+    counters = json.loads(home.lab.exec("node", "nft -j list table inet count"))["nftables"]
+    datagrams, requests = (each["counter"]["packets"] for entry in counters if "rule" in entry
+                           for each in entry["rule"]["expr"] if "counter" in each)
+    sent = [line for line in lines if line.startswith("to ")]
+    asked = [line for line in sent if line.startswith("to http://")]
+    answered = [line for line in lines if line.startswith("from http://")]
+    expect(len(sent) - len(asked) == datagrams, f"{datagrams} datagrams were sent: {sent}")
+    expect(len(asked) == len(answered) == requests, f"{requests} requests were sent: {asked} {answered}")
+    for words in ("PCP ANNOUNCE", "NAT-PMP external address?", "SSDP M-SEARCH urn:", "HTTP GET", "PortMapping"):
+        expect(any(words in line for line in sent), f"{words} is not told of: {sent}")
+    expect(all(line.startswith(("to ", "from ")) for line in lines), lines)
+    return f"{datagrams} datagrams and {requests} HTTP requests, {len(lines)} lines"
+
+
 def carrier(home):
     home.start_node()
     wait_until(lambda: home.mapping().get("state") in ("none", "useless"), 30, lambda: f"{home.mapping()}")
@@ -254,10 +355,16 @@ CASES = {
     "UPnP": (by("upnp"), {"protocols": ("upnp",)}),
     "all together": (by(None), {}),
     "renewal and removal": (renewed, {}),
+    "renewal at half life": (at_half_life, {"lifetimes": (1, 12)}),
+    "another port outside": (other_port_outside, {}),
+    "no list without UPnP": (unlisted, {"protocols": ("pcp", "nat-pmp")}),
+    "one connection, by PEER": (peer, {}),
+    "every packet in words": (traced, {}),
     "router restart": (restarted, {}),
     "CGNAT refusal": (carrier, {"wan": CARRIER_SIDE}),
     "IPv6 pinhole": (pinhole, {"has_v6": True}),
     "IPv6 pinhole by UPnP": (pinhole_by_upnp, {"has_v6": True}),
+    "IPv6 pinhole by pyrsia map": (pinhole_by_hand, {"has_v6": True}),
     "what a probe says of it": (probed, {}),
     "what a probe says behind CGNAT": (probed, {"wan": CARRIER_SIDE}),
     "a router that says nothing": (nothing, {}),

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace pyrsia::portmap {
 namespace {
 
@@ -214,6 +216,33 @@ TEST(PortmapClient, EachPacketIsSaidInWords) {
                 "to 192.168.1.1:5351: NAT-PMP external address?",
                 "from 192.168.1.1:5351: NAT-PMP Success: the external address is 73.1.2.3, epoch "
                 "0 s"}));
+}
+
+TEST(PortmapClient, EachPacketOfUpnpIsSaidInWordsToo) {
+  Lan lan;
+  upnp::UpnpConfig config;
+  config.asks_everybody = false;
+  upnp::UpnpClient client(lan.context, lan.route, config, {});
+  lan.router.does.replies = 2;
+  ASSERT_TRUE(lan.run(client.discover(lan.why)));
+  const auto count = [&](std::string_view start, std::string_view part) {
+    return std::ranges::count_if(lan.trace, [&](const std::string& line) {
+      return line.starts_with(start) && line.find(part) != line.npos;
+    });
+  };
+  EXPECT_EQ(count("to 192.168.1.1:1900: SSDP M-SEARCH urn:", ""), 4);
+  EXPECT_GE(count("from 192.168.1.1:1900: an Internet gateway, at http://192.168.1.1:", ""), 1);
+  EXPECT_EQ(count("to http://192.168.1.1:", "/root.xml: HTTP GET"), 1);
+  EXPECT_EQ(count("from http://192.168.1.1:", "/root.xml: HTTP status 200, "), 1);
+  EXPECT_EQ(count("to http://", "/ip: UPnP GetStatusInfo"), 1);
+  EXPECT_EQ(count("from http://", "GetStatusInfo done NewConnectionStatus=Connected"), 1);
+  EXPECT_EQ(count("from http://", "GetExternalIPAddress done NewExternalIPAddress=73.1.2.3"), 1);
+  ASSERT_TRUE(lan.run(client.map(lan.request(), std::nullopt, lan.why))) << lan.why;
+  EXPECT_EQ(
+      count("to http://", "AddPortMapping NewRemoteHost= NewExternalPort=44000 NewProtocol=TCP"),
+      1);
+  // What was sent and came, and no answer without a question.
+  EXPECT_EQ(count("to http://", ""), count("from http://", ""));
 }
 
 }  // namespace

@@ -40,9 +40,11 @@ Task<Bytes> ask(const Context& context, UdpSocket& socket, const Question& quest
   Duration wait{0};
   for (int sent = 1;; ++sent) {
     context.metrics.requests_sent.add();
+    const auto done = socket.send(question.server, question.bytes);
     context.say("to " + question.server.to_string() + ": " + question.words +
-                (sent > 1 ? " (again)" : ""));
-    PYRSIA_CO_TRY(socket.send(question.server, question.bytes));
+                (sent > 1 ? " (again)" : "") +
+                (done ? "" : ", not sent: " + done.error().message()));
+    if (!done) co_return done.error();
     wait = next_wait(wait, plan, context.env.random_below(201));
     auto receiving = receive_answer(context, socket, question);
     auto answer = co_await with_timeout(context.env, wait, std::move(receiving));

@@ -17,6 +17,16 @@ std::optional<NetworkId> main_network(Env& env) {
   return v6;
 }
 
+std::optional<NetworkId> network_of(Env& env, const IpAddress& local) {
+  const auto interfaces = env.interface_addresses();
+  for (const auto& gateway : env.default_gateways())
+    for (const auto& each : interfaces)
+      if (each.ip == local && each.interface_name == gateway.interface_name &&
+          each.ip.is_v6() == gateway.ip.is_v6())
+        return NetworkId{gateway, each};
+  return std::nullopt;
+}
+
 bool is_lie(const AddressClassifier& classifier, const IpAddress& external) {
   return classifier.classify(external) <= AddressClass::link_local &&
          !classifier.is_usable_by_others(external);

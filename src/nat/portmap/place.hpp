@@ -18,6 +18,8 @@ struct NetworkId {
 /// Our address beside the router of the default route: of IPv4, if there is one, else a global one
 /// of IPv6. Nothing: there is no router to ask.
 std::optional<NetworkId> main_network(Env& env);
+/// The same for one address of ours. Nothing: it is none, or no default route leaves from it.
+std::optional<NetworkId> network_of(Env& env, const IpAddress& local);
 
 /// What no router can have outside: loopback, link-local, multicast, nothing at all.
 bool is_lie(const AddressClassifier& classifier, const IpAddress& external);

@@ -230,10 +230,4 @@ std::optional<Method> Router::method() const {
   return attempts_[*chosen_].method;
 }
 
-Client* Router::client(Method method) {
-  for (const auto& client : clients_)
-    if (client->method() == method) return client.get();
-  return nullptr;
-}
-
 }  // namespace pyrsia::portmap

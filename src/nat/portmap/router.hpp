@@ -83,7 +83,8 @@ class Router {
   /// Which protocol does the work; none: none does.
   std::optional<Method> method() const;
   const std::vector<Attempt>& attempts() const { return attempts_; }
-  Client* client(Method method);
+  /// The one behind `attempts()[index]`.
+  Client& client(std::size_t index) { return *clients_[index]; }
 
  private:
   void add_clients(Method method, const std::optional<Route>& upnp_route);

@@ -30,6 +30,15 @@ T number_in(const std::map<std::string, std::string>& values, const std::string&
   return number;
 }
 
+/// " NewExternalPort=44000 NewProtocol=TCP", for the trace.
+template <class Pairs>
+std::string words_of(const Pairs& pairs) {
+  std::string out;
+  for (const auto& [key, value] : pairs)
+    out += " " + printable(std::string(key)) + "=" + printable(value);
+  return out;
+}
+
 std::string lifetime_text(Duration lifetime) {
   using std::chrono::duration_cast, std::chrono::seconds;
   return std::to_string(duration_cast<seconds>(std::min(lifetime, kMaxLifetime)).count());
@@ -45,10 +54,11 @@ Task<> UpnpClient::search(UdpSocket& socket) {
   bool was_sent = false;
   Error last = Errc::unreachable;
   for (const auto& to : whom) {
-    context_.say("to " + to.to_string() + ": SSDP, is there an Internet gateway?");
     for (const auto target : search_targets()) {
       const auto message = search_message(target, is_v6());
       const auto sent = socket.send(to, as_bytes(message));
+      context_.say("to " + to.to_string() + ": SSDP M-SEARCH " + std::string(target) +
+                   (sent ? "" : ", not sent: " + sent.error().message()));
       context_.metrics.requests_sent.add();
       was_sent = was_sent || sent.has_value();
       if (!sent) last = sent.error();
@@ -70,9 +80,11 @@ Task<UpnpClient::Answer> UpnpClient::next_answer(UdpSocket& socket, std::set<std
       context_.say("from " + datagram.from.to_string() + ": not a gateway of its own address");
       continue;
     }
-    if (seen.size() >= config_.max_devices || !seen.insert(*url).second) continue;
+    const bool is_new = seen.size() < config_.max_devices && seen.insert(*url).second;
+    context_.say("from " + datagram.from.to_string() + ": an Internet gateway, at " + *url +
+                 (is_new ? "" : ", passed over: known, or one too many"));
+    if (!is_new) continue;
     context_.metrics.answers.add();
-    context_.say("from " + datagram.from.to_string() + ": an Internet gateway, at " + *url);
     Answer answer;
     answer.url = *url;
     answer.ip = datagram.from.ip;
@@ -195,16 +207,22 @@ Task<HttpResponse> UpnpClient::fetch(std::string url, std::size_t max_bytes, std
   request.max_body_bytes = max_bytes;
   request.max_redirects = 0;
   request.is_direct = true;
-  if (is_v6()) request.local = route_.local;
+  request.local = route_.local;
   context_.metrics.requests_sent.add();
+  context_.say("to " + url + ": HTTP GET, how does it describe itself?");
   std::string why;
   auto getting = context_.env.http_get(std::move(request), &why);
   auto page = co_await std::move(getting);
-  if (page && page->status == 200) co_return page;
-  detail = url + ": " + (page ? "HTTP status " + std::to_string(page->status) : why);
-  context_.say(detail);
-  if (page) co_return Errc::protocol_violation;
-  co_return page.error();
+  if (!page) {
+    detail = url + ": " + (why.empty() ? page.error().message() : why);
+    context_.say(detail);
+    co_return page.error();
+  }
+  const auto status = "HTTP status " + std::to_string(page->status);
+  context_.say("from " + url + ": " + status + ", " + std::to_string(page->body.size()) + " bytes");
+  if (page->status == 200) co_return page;
+  detail = url + ": " + status;
+  co_return Errc::protocol_violation;
 }
 
 Task<UpnpClient::Values> UpnpClient::call(Service service, std::string_view action,
@@ -214,13 +232,13 @@ Task<UpnpClient::Values> UpnpClient::call(Service service, std::string_view acti
   request.timeout = config_.device_timeout;
   request.max_body_bytes = kMaxAnswerBytes;
   request.is_direct = true;
-  if (is_v6()) request.local = route_.local;
+  request.local = route_.local;
   request.headers = {"Content-Type: text/xml; charset=\"utf-8\"",
                      "SOAPAction: \"" + service.type + "#" + std::string(action) + "\""};
   request.body = write_call(service, action, arguments);
   const std::string name(action);
   context_.metrics.requests_sent.add();
-  context_.say("to " + service.control_url + ": UPnP " + name);
+  context_.say("to " + service.control_url + ": UPnP " + name + words_of(arguments));
   std::string why;
   auto posting = context_.env.http_post(std::move(request), &why);
   const auto page = co_await std::move(posting);
@@ -231,7 +249,7 @@ Task<UpnpClient::Values> UpnpClient::call(Service service, std::string_view acti
   }
   PYRSIA_CO_TRY(auto values, read_answer(page->body));
   if (page->status == 200) {
-    context_.say("from " + service.control_url + ": UPnP " + name + " done");
+    context_.say("from " + service.control_url + ": UPnP " + name + " done" + words_of(values));
     co_return values;
   }
   const auto number = number_in<int>(values, "errorCode");
@@ -389,7 +407,10 @@ Task<> UpnpClient::unmap(const MapRequest& request, const Grant& granted, std::s
 
 Task<std::vector<ListedMapping>> UpnpClient::list(std::string& detail) {
   if (!device_) PYRSIA_CO_TRY(co_await discover(detail));
-  if (!device_->connection) co_return Errc::not_supported;
+  if (!device_->connection) {
+    detail = is_v6() ? "UPnP cannot list IPv6 pinholes" : "the router has no service for mappings";
+    co_return Errc::not_supported;
+  }
   std::vector<ListedMapping> out;
   const auto connection = *device_->connection;
   for (std::size_t i = 0; i < config_.max_listed; ++i) {
