@@ -2,6 +2,7 @@
 #include "nat/portmap/fake_router.hpp"
 #include "nat/portmap/nat_pmp_client.hpp"
 #include "nat/portmap/pcp_client.hpp"
+#include "nat/portmap/router.hpp"
 #include "nat/portmap/upnp_client.hpp"
 #include "runtime/timeout.hpp"
 #include "sim/host.hpp"
@@ -243,6 +244,32 @@ TEST(PortmapClient, EachPacketOfUpnpIsSaidInWordsToo) {
       1);
   // What was sent and came, and no answer without a question.
   EXPECT_EQ(count("to http://", ""), count("from http://", ""));
+}
+
+TEST(PortmapClient, WhatCouldNotBeSentIsSaidInWords) {
+  bool was_told = false;
+  for (std::uint64_t failing = 0; failing < 20; ++failing) {
+    Lan lan;
+    nat_pmp::NatPmpClient client(lan.context, lan.route, {});
+    lan.net.fail_operation(lan.net.operation_count() + failing);
+    const auto found = lan.run(client.discover(lan.why));
+    const auto is_told = std::ranges::any_of(lan.trace, [](const std::string& line) {
+      return line.find("external address?, not sent: ") != line.npos;
+    });
+    EXPECT_TRUE(!found || !is_told);
+    was_told = was_told || is_told;
+  }
+  EXPECT_TRUE(was_told);
+}
+
+TEST(PortmapClient, AProtocolThatIsNotWaitedForHasNotFailed) {
+  Lan lan;
+  lan.router.does.speaks_upnp = false;
+  Router router(lan.context, {}, lan.route, lan.route, {Method::pcp, std::nullopt});
+  ASSERT_TRUE(lan.run(router.map(lan.request(), lan.why))) << lan.why;
+  lan.world.run(router.stop());
+  ASSERT_EQ(router.attempts().back().method, Method::upnp);
+  EXPECT_EQ(router.attempts().back().state, Attempt::State::asking);
 }
 
 }  // namespace

@@ -75,6 +75,7 @@ Task<> Router::search(std::size_t index) {
   std::string why;
   auto discovery = client.discover(why);
   const auto found = co_await with_timeout(context_.env, config_.budget, std::move(discovery));
+  if (!found && found.error() == Errc::cancelled) co_return found.error();  // Not waited for.
   attempts_[index].took = context_.env.now() - started;
   if (found) {
     attempts_[index].state = Attempt::State::found;

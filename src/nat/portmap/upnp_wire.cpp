@@ -207,6 +207,7 @@ std::string_view meaning(int code) {
     case 702: return "the router's IPv6 firewall is off: nothing to open";
     case 703: return "the router is set not to allow pinholes";
     case 705: return "the router opens no pinholes for this kind of port";
+    case 713: return "the list ends before that";
     case 714: return "there is no such mapping";
     case 718: return "the outside port is another's";
     case 724: return "inside and outside port must be the same";
