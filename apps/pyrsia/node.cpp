@@ -2,8 +2,8 @@
 
 #include "base/in_words.hpp"
 #include "commands.hpp"
+#include "nat/behaviour/report_document.hpp"
 #include "nat_facts_client.hpp"
-#include "probe_report.hpp"
 #include "protocols/nat_facts/exchange.hpp"
 #include "report.hpp"
 #include "runtime/timeout.hpp"
@@ -388,7 +388,10 @@ Task<http::Response> Node::peer_nat(const http::Request& request) {
     co_return http::error_response(
         502, R"({"Unknown":""})",
         "the peer does not say: " + std::string(in_words(report.error())));
-  co_return json_response(probe_json(*report));
+  http::Response response;
+  response.content_type = "application/json";
+  response.body = nat::write_report(*report);
+  co_return response;
 }
 
 Task<http::Response> Node::events() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/endpoint_text.hpp"
 #include "nat/portmap/mapping.hpp"
 #include "nat/stun/server.hpp"
 #include "settings.hpp"
@@ -77,9 +78,6 @@ inline constexpr std::uint16_t kStunPort = 3478;
 /// Each is asked two things every five seconds.
 inline constexpr std::size_t kMaxStunMembers = 16;
 inline constexpr std::uint16_t kStunTlsPort = stun::kTlsPort;
-
-/// "192.0.2.1:3478", "[2001:db8::1]:3478", or without a port. Nothing: something else.
-std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port);
 
 /// Checks every value. On failure the complaint names the setting, where it came from and what
 /// is wrong with it.

@@ -2,6 +2,7 @@
 #include "commands.hpp"
 #include "measuring.hpp"
 #include "nat/behaviour/pair.hpp"
+#include "nat/behaviour/report_document.hpp"
 #include "nat_facts_client.hpp"
 #include "probe_report.hpp"
 #include "probe_servers.hpp"
@@ -22,7 +23,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kDaemonLimit = std::chrono::seconds(9);
-constexpr std::size_t kMaxDocumentBytes = 64 * 1024;
 
 std::string daemon_url(const Options& options, std::string_view path) {
   auto where = options.http;
@@ -31,24 +31,17 @@ std::string daemon_url(const Options& options, std::string_view path) {
   return "http://" + where.to_string() + std::string(path);
 }
 
-Result<nat::Report> parse_report(std::string_view text) {
-  json::error_code error;
-  const auto document = json::parse(text, error);
-  if (error) return Errc::malformed;
-  return probe_report(document);
-}
-
 /// Errors: `Errc::malformed` (not a probe), those of Env::http_get().
 Task<nat::Report> fetch(Env& env, std::string url) {
   HttpRequest request;
   request.url = std::move(url);
   request.timeout = kDaemonLimit;
-  request.max_body_bytes = kMaxDocumentBytes;
+  request.max_body_bytes = nat::kMaxDocumentBytes;
   request.max_redirects = 0;
   auto get = env.http_get(std::move(request), nullptr);
   PYRSIA_CO_TRY(const auto response, co_await std::move(get));
   if (response.status != 200) co_return Errc::malformed;
-  co_return parse_report(response.body);
+  co_return nat::read_report(response.body);
 }
 
 /// What a survey of our own needs while it runs.
@@ -89,6 +82,7 @@ Task<nat::Report> probe_once(Env& env, const Options& options, Looking& looking)
       if (!report) co_return report;
       report->reachable = asked->reachable;
       report->reachable_why = asked->reachable_why;
+      report->ways_in = asked->ways_in;
       co_return report;
     }
   }
@@ -97,7 +91,7 @@ Task<nat::Report> probe_once(Env& env, const Options& options, Looking& looking)
 
 void show(const nat::Report& report, const Options& options) {
   if (options.is_json) {
-    fmt::print("{}\n", json::serialize(probe_json(report)));
+    fmt::print("{}\n", nat::write_report(report));
   } else {
     fmt::print("{}", options.probe.is_brief ? probe_brief(report) : probe_text(report));
   }
@@ -131,14 +125,13 @@ Task<nat::Report> connect_and_ask(Host& host, Multiaddr address) {
   co_return co_await ask_nat_facts(host, std::move(peer));
 }
 
-Result<nat::Report> read_report(const std::string& file) {
+Result<nat::Report> read_file(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return Errc::not_found;
-  std::string text(kMaxDocumentBytes + 1, '\0');
+  std::string text(nat::kMaxDocumentBytes + 1, '\0');  // One more shows that it is too long.
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxDocumentBytes) return Errc::too_large;
-  return parse_report(text);
+  return nat::read_report(text);
 }
 
 /// Asks the peer itself, from a host that lives only for that. Errors: those of Host::make(),
@@ -161,14 +154,14 @@ Task<nat::Report> read_remote(Env& env, const Options& options) {
     co_return co_await ask_peer(env, options, *std::move(address));
   if (PeerId::parse(remote).has_value())
     co_return co_await fetch(env, daemon_url(options, "/peer-nat?peer=" + remote));
-  co_return read_report(remote);
+  co_return read_file(remote);
 }
 
 /// The node on this machine knows; where none runs, we look ourselves.
 Task<nat::Report> read_local(Env& env, const Options& options, Looking& looking) {
   const auto& local = options.probe.local;
   if (is_url(local)) co_return co_await fetch(env, local);
-  if (!local.empty()) co_return read_report(local);
+  if (!local.empty()) co_return read_file(local);
   auto asked = co_await fetch(env, daemon_url(options, "/probe"));
   if (asked || asked.error() == Errc::cancelled || stun_server_names(options).empty())
     co_return asked;

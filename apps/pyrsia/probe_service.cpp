@@ -1,9 +1,7 @@
 #include "probe_service.hpp"
 
-#include "probe_report.hpp"
+#include "nat/behaviour/report_document.hpp"
 #include "probe_servers.hpp"
-
-#include <boost/json.hpp>
 
 namespace pyrsia::app {
 namespace {
@@ -71,7 +69,7 @@ Task<http::Response> ProbeService::serve() {
   if (!told) co_return told.error();
   http::Response response;
   response.content_type = "application/json";
-  response.body = boost::json::serialize(probe_json(*told));
+  response.body = nat::write_report(*told);
   co_return response;
 }
 

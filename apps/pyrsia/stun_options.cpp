@@ -112,28 +112,6 @@ std::optional<Complaint> read_external(const Settings& settings, StunOptions& st
 
 }  // namespace
 
-std::optional<Endpoint> parse_endpoint(std::string_view text, std::uint16_t default_port) {
-  std::optional<std::uint32_t> port = default_port;
-  auto host = text;
-  const bool is_bracketed = text.starts_with('[');
-  const auto colon = text.rfind(':');
-  const auto end = text.rfind(']');
-  if (is_bracketed) {
-    if (end == text.npos) return std::nullopt;
-    host = text.substr(1, end - 1);
-    if (end + 1 < text.size()) {
-      if (text[end + 1] != ':') return std::nullopt;
-      port = number_of(text.substr(end + 2), 65535);
-    }
-  } else if (colon != text.npos && text.find(':') == colon) {
-    host = text.substr(0, colon);
-    port = number_of(text.substr(colon + 1), 65535);
-  }
-  const auto ip = IpAddress::parse(host);
-  if (!ip || !port) return std::nullopt;
-  return Endpoint{*ip, static_cast<std::uint16_t>(*port)};
-}
-
 std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun) {
   if (auto complaint = read_listen(settings, stun)) return complaint;
   if (auto complaint = read_tls_listen(settings, stun)) return complaint;

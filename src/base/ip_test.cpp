@@ -1,3 +1,5 @@
+#include "base/endpoint_text.hpp"
+
 #include <pyrsia/ip.hpp>
 
 #include <gtest/gtest.h>
@@ -55,6 +57,18 @@ TEST(IpAddress, ANetworkHoldsItsAddressesOnly) {
 TEST(Endpoint, PutsIpv6InBrackets) {
   EXPECT_EQ((Endpoint{ip("192.0.2.1"), 80}.to_string()), "192.0.2.1:80");
   EXPECT_EQ((Endpoint{ip("2001:db8::1"), 80}.to_string()), "[2001:db8::1]:80");
+}
+
+TEST(Endpoint, IsReadFromText) {
+  EXPECT_EQ(parse_endpoint("192.0.2.1:80", 7), (Endpoint{ip("192.0.2.1"), 80}));
+  EXPECT_EQ(parse_endpoint("192.0.2.1", 7), (Endpoint{ip("192.0.2.1"), 7}));
+  EXPECT_EQ(parse_endpoint("[2001:db8::1]:80", 7), (Endpoint{ip("2001:db8::1"), 80}));
+  EXPECT_EQ(parse_endpoint("[2001:db8::1]", 7), (Endpoint{ip("2001:db8::1"), 7}));
+  EXPECT_EQ(parse_endpoint("2001:db8::1", 7), (Endpoint{ip("2001:db8::1"), 7}));
+  for (const auto* text :
+       {"", ":", "[", "[]", "]", "[]:1", "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:-1",
+        "192.0.2.1:8x", "[2001:db8::1]80", "[2001:db8::1:80", "[2001:db8::1]:", "host:80"})
+    EXPECT_EQ(parse_endpoint(text, 7), std::nullopt) << text;
 }
 
 }  // namespace

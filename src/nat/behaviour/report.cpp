@@ -111,6 +111,13 @@ std::string_view name(Position position) {
   return "";
 }
 
+std::optional<Position> position_named(std::string_view wanted) {
+  using enum Position;
+  for (const auto position : {open, firewall, home_nat, double_nat, carrier_nat})
+    if (name(position) == wanted) return position;
+  return std::nullopt;
+}
+
 std::string_view name(Verdict verdict) {
   switch (verdict) {
     case Verdict::direct: return "direct";

@@ -38,7 +38,17 @@ struct GatewayFacts {
   std::optional<IpAddress> second_router;  ///< Behind it another one answers.
 };
 
-/// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1.
+/// Over what strangers get in.
+struct WaysIn {
+  bool udp_v4 = false;
+  bool tcp_v4 = false;
+  bool udp_v6 = false;
+  bool tcp_v6 = false;
+
+  bool operator==(const WaysIn&) const = default;
+};
+
+/// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1 (report_document.hpp).
 struct Report {
   UdpBehaviour udp;  ///< Over IPv4, or over IPv6 where there is nothing else.
   TcpBehaviour tcp;
@@ -46,6 +56,7 @@ struct Report {
   std::optional<Endpoint> mapped_tls;  ///< Where it saw us.
   std::optional<bool> has_ipv6;        ///< A server was reached over IPv6.
   std::optional<Endpoint> mapped_v6;   ///< Where it saw us.
+  std::optional<bool> has_nat_v6;      ///< That was none of our own addresses.
   std::optional<bool> is_captive;      ///< A portal answers in the name of others.
   std::optional<bool> has_nat64;
   std::string nat64_prefix;
@@ -54,6 +65,7 @@ struct Report {
   std::optional<Position> position;
   Reachability reachable = Reachability::unknown;  ///< The running node's verdict.
   std::string reachable_why;
+  std::optional<WaysIn> ways_in;   ///< That peers have tried with success, if reachable.
   std::vector<Endpoint> servers;   ///< That were asked.
   std::optional<Endpoint> server;  ///< That answered the tests.
   Duration took{0};
@@ -77,6 +89,8 @@ struct Advice {
 };
 
 std::string_view name(Position position);
+/// The reverse. Nothing: no such name.
+std::optional<Position> position_named(std::string_view name);
 std::string_view name(Verdict verdict);
 /// 0, 11, 10, 20, 21, 22, 30.
 int exit_code(Verdict verdict);
