@@ -10,6 +10,19 @@ constexpr Duration kFresh = std::chrono::seconds(10);
 constexpr Duration kWaitLimit = std::chrono::seconds(8);
 constexpr Duration kWaitStep = std::chrono::milliseconds(20);
 
+/// Over what peers have got in.
+nat::WaysIn ways_of(const NatReport& verdict) {
+  nat::WaysIn ways;
+  for (const auto& one : verdict.addresses) {
+    const auto ip = one.address.ip();
+    if (one.status != Reachability::reachable || !ip) continue;
+    const bool is_udp = one.address.has(Protocol::udp);
+    (ip->is_v6() ? (is_udp ? ways.udp_v6 : ways.tcp_v6) : (is_udp ? ways.udp_v4 : ways.tcp_v4)) =
+        true;
+  }
+  return ways;
+}
+
 }  // namespace
 
 ProbeService::ProbeService(Env& env, const Options& options, Known known)
@@ -56,6 +69,7 @@ Task<nat::Report> ProbeService::report(Duration max_age) {
   const auto verdict = known_.verdict();
   report.reachable = verdict.status;
   report.reachable_why = verdict.reason;
+  if (verdict.status == Reachability::reachable) report.ways_in = ways_of(verdict);
   report.gateway = nat::gateway_facts(known_.port_mapping(), AddressClassifier());
   report.position = nat::position_of(report);
   if (report.is_captive == true && nat::internet_works(report)) report.is_captive = false;

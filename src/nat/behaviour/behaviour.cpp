@@ -75,6 +75,11 @@ std::optional<Allocation> allocation_named(std::string_view wanted) {
   return std::nullopt;
 }
 
+std::optional<bool> is_predictable(const UdpBehaviour& behaviour) {
+  if (!behaviour.allocation) return std::nullopt;
+  return *behaviour.allocation != Allocation::parity && *behaviour.allocation != Allocation::random;
+}
+
 std::string_view cone_name(const UdpBehaviour& behaviour) {
   using enum Dependence;
   if (behaviour.is_blocked.value_or(false)) return "UDP blocked";

@@ -61,6 +61,9 @@ std::string_view name(Allocation allocation);
 std::optional<Dependence> dependence_named(std::string_view name);
 std::optional<Allocation> allocation_named(std::string_view name);
 
+/// Can the port be guessed that it takes for somebody new? Nothing: not known.
+std::optional<bool> is_predictable(const UdpBehaviour& behaviour);
+
 /// The name that RFC 3489 had for it, as a hint: "full cone", …; empty if there is none.
 std::string_view cone_name(const UdpBehaviour& behaviour);
 

@@ -84,13 +84,10 @@ Advice advise_on_nat(const Report& report) {
   if (*udp.mapping_varies == false)
     return {Verdict::direct, "Most likely an easy NAT: servers see one and the same port.",
             fix_for(report)};
-  const bool is_open = udp.filtering && *udp.filtering != address_and_port_dependent;
-  const bool is_predictable = udp.allocation && *udp.allocation != Allocation::random &&
-                              *udp.allocation != Allocation::parity;
-  if (is_open || is_predictable)
+  // How it filters is of no use: what comes in by another port is answered from a new one.
+  if (is_predictable(udp) == true)
     return {Verdict::degraded,
-            is_open ? "A hard NAT with an open filter: peers behind easy NATs connect directly."
-                    : "A hard NAT whose ports can be guessed: direct connections often succeed.",
+            "A hard NAT whose ports can be guessed: direct connections often succeed.",
             fix_for(report)};
   return {Verdict::relayed,
           "A hard NAT: only peers that are open or filter by address alone connect directly, "

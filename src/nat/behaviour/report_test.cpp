@@ -1,7 +1,6 @@
 #include "nat/behaviour/report.hpp"
 
 #include "nat/behaviour/nat64.hpp"
-#include "nat/behaviour/pair.hpp"
 
 #include <gtest/gtest.h>
 
@@ -29,75 +28,16 @@ Report behind(Dependence mapping, Dependence filtering, Allocation allocation) {
 }
 
 const Report kFullCone = behind(endpoint_independent, endpoint_independent, Allocation::preserved);
-const Report kRestricted = behind(endpoint_independent, address_dependent, Allocation::preserved);
 const Report kPortRestricted =
     behind(endpoint_independent, address_and_port_dependent, Allocation::preserved);
 const Report kSymmetric =
     behind(address_and_port_dependent, address_and_port_dependent, Allocation::random);
-const Report kSequential =
-    behind(address_and_port_dependent, address_and_port_dependent, Allocation::sequential);
-
-/// The same kind, somewhere else.
-Report elsewhere(Report report) {
-  report.udp.mapped->ip = ip("198.51.100.1");
-  return report;
-}
-
 Report open() {
   Report report;
   report.udp.is_blocked = report.tcp.is_blocked = false;
   report.udp.has_nat = false;
   report.udp.filtering = endpoint_independent;
   return report;
-}
-
-// The pairs that were measured in the lab with real kernels.
-TEST(Pair, AgreesWithTheLab) {
-  const Report* cones[] = {&kFullCone, &kRestricted, &kPortRestricted};
-  for (const auto* one : cones)
-    for (const auto* other : cones) EXPECT_EQ(predict(*one, elsewhere(*other)).path, Path::punch);
-  EXPECT_EQ(predict(kFullCone, kSymmetric).path, Path::punch);
-  EXPECT_EQ(predict(kRestricted, kSymmetric).path, Path::punch);
-  EXPECT_EQ(predict(kPortRestricted, kSymmetric).path, Path::relay);
-  EXPECT_EQ(predict(kSymmetric, elsewhere(kSymmetric)).path, Path::relay);
-  EXPECT_EQ(predict(kPortRestricted, kSequential).path, Path::punch_by_prediction);
-  EXPECT_EQ(predict(kSequential, elsewhere(kSequential)).path, Path::punch_by_prediction);
-  EXPECT_EQ(predict(open(), kSymmetric).path, Path::direct);
-}
-
-TEST(Pair, IsTheSameFromBothSides) {
-  const Report all[] = {kFullCone,   kRestricted, kPortRestricted, kSymmetric,
-                        kSequential, open(),      Report()};
-  for (const auto& one : all)
-    for (const auto& other : all) {
-      EXPECT_EQ(predict(one, other).path, predict(other, one).path);
-      EXPECT_FALSE(predict(one, other).why.empty());
-    }
-}
-
-TEST(Pair, WithoutUdpTcpMayStillMeet) {
-  auto blocked = kPortRestricted;
-  blocked.udp = UdpBehaviour();
-  blocked.udp.is_blocked = true;
-  EXPECT_EQ(predict(blocked, kPortRestricted).path, Path::punch_tcp);
-  EXPECT_EQ(predict(blocked, kSymmetric).path, Path::relay);
-}
-
-TEST(Pair, WhatIsNotKnownIsNotGuessed) {
-  EXPECT_EQ(predict(Report(), kFullCone).path, std::nullopt);
-  auto unknown_filter = kPortRestricted;
-  unknown_filter.udp.filtering.reset();
-  EXPECT_EQ(predict(unknown_filter, kSymmetric).path, std::nullopt);
-}
-
-TEST(Pair, BehindOneNatTheyMeetInside) {
-  auto other = kPortRestricted;
-  EXPECT_EQ(predict(kPortRestricted, other).path, Path::direct);
-  auto carrier = kPortRestricted;
-  carrier.position = Position::carrier_nat;
-  EXPECT_EQ(predict(carrier, other).path, Path::relay);
-  carrier.udp.has_hairpin = true;
-  EXPECT_EQ(predict(carrier, other).path, Path::punch);
 }
 
 TEST(Position, ComparesThreeAddresses) {

@@ -104,7 +104,11 @@ Task<> Survey::look_over_v6() {
   const auto answer = co_await v6_->ask_and_follow(query);
   if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
   report_.has_ipv6 = answer && !answer->error;
-  if (*report_.has_ipv6) report_.mapped_v6 = answer->mapped;
+  if (!*report_.has_ipv6) co_return ok;
+  report_.mapped_v6 = answer->mapped;
+  const auto own = env_.interface_addresses();
+  const auto found = std::ranges::find(own, answer->mapped.ip, &InterfaceAddress::ip);
+  report_.has_nat_v6 = found == own.end();
   co_return ok;
 }
 
@@ -138,6 +142,7 @@ Task<> Survey::probe_transports() {
   report_.udp = *std::move(udp);
   report_.server = prober_->server();
   if (is_v6) report_.has_ipv6 = report_.server.has_value();
+  if (is_v6) report_.has_nat_v6 = report_.udp.has_nat;
   for (const auto& server : report_.server ? std::vector{*report_.server} : servers)
     tasks_.spawn(ask_over_tcp(server, prober_->other()));
   if (config_.measures_lifetime && report_.server)

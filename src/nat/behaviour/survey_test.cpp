@@ -101,7 +101,7 @@ const std::map<std::string_view, Truth> kTruths{
       Verdict::degraded, "symmetric"}},
     {"symmetric-open-filter",
      {true, address_and_port_dependent, endpoint_independent, Allocation::random, false,
-      Verdict::degraded, "symmetric"}},
+      Verdict::relayed, "symmetric"}},
     {"easy-random-ports",
      {true, endpoint_independent, address_and_port_dependent, Allocation::random, false,
       Verdict::direct, "port-restricted cone"}},

@@ -13,6 +13,11 @@ constexpr int kAllocations = 5;
 constexpr int kPositions = 5;
 /// Of a sequential allocation, up or down: ports have 16 bits.
 constexpr int kMaxStep = 65535;
+// The bits of ways_in.
+constexpr std::uint32_t kUdp4 = 1;
+constexpr std::uint32_t kTcp4 = 2;
+constexpr std::uint32_t kUdp6 = 4;
+constexpr std::uint32_t kTcp6 = 8;
 
 template <class E>
 int number(E value) {
@@ -64,6 +69,21 @@ Result<> read_udp(const pb::Facts& in, nat::UdpBehaviour& udp) {
   return ok;
 }
 
+std::uint32_t bits_of(const nat::WaysIn& ways) {
+  return (ways.udp_v4 ? kUdp4 : 0) | (ways.tcp_v4 ? kTcp4 : 0) | (ways.udp_v6 ? kUdp6 : 0) |
+         (ways.tcp_v6 ? kTcp6 : 0);
+}
+
+Result<nat::WaysIn> ways_of(std::uint32_t bits) {
+  if (bits > (kUdp4 | kTcp4 | kUdp6 | kTcp6)) return Errc::malformed;
+  nat::WaysIn ways;
+  ways.udp_v4 = (bits & kUdp4) != 0;
+  ways.tcp_v4 = (bits & kTcp4) != 0;
+  ways.udp_v6 = (bits & kUdp6) != 0;
+  ways.tcp_v6 = (bits & kTcp6) != 0;
+  return ways;
+}
+
 }  // namespace
 
 Bytes encode(const nat::Report& report) {
@@ -86,6 +106,8 @@ Bytes encode(const nat::Report& report) {
   if (report.position) out.set_position(number(*report.position));
   if (report.reachable != Reachability::unknown)
     out.set_reachable(report.reachable == Reachability::reachable);
+  if (report.has_ipv6 == true && report.has_nat_v6) out.set_v6_nat(*report.has_nat_v6);
+  if (report.ways_in) out.set_ways_in(bits_of(*report.ways_in));
   Bytes bytes(out.ByteSizeLong());
   out.SerializeToArray(bytes.data(), static_cast<int>(bytes.size()));
   return bytes;
@@ -103,6 +125,13 @@ Result<nat::Report> decode(BytesView bytes) {
   PYRSIA_TRY(read_enum(in.has_position(), in.position(), kPositions, report.position));
   if (in.has_reachable())
     report.reachable = in.reachable() ? Reachability::reachable : Reachability::unreachable;
+  if (in.has_v6_nat()) {
+    report.has_ipv6 = true;
+    report.has_nat_v6 = in.v6_nat();
+  }
+  if (in.has_ways_in()) {
+    PYRSIA_TRY(report.ways_in, ways_of(in.ways_in()));
+  }
   return report;
 }
 

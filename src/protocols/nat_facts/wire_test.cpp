@@ -20,7 +20,10 @@ nat::Report whole() {
   report.tcp.mapping = nat::Dependence::endpoint_independent;
   report.tcp.mapping_varies = false;
   report.position = nat::Position::carrier_nat;
-  report.reachable = Reachability::unreachable;
+  report.reachable = Reachability::reachable;
+  report.has_ipv6 = true;
+  report.has_nat_v6 = false;
+  report.ways_in = nat::WaysIn{.udp_v4 = true, .tcp_v6 = true};
   return report;
 }
 
@@ -38,6 +41,9 @@ TEST(NatFactsWire, AllFactsThatDecideAPathCross) {
   EXPECT_EQ(read->tcp.is_blocked, sent.tcp.is_blocked);
   EXPECT_EQ(read->position, sent.position);
   EXPECT_EQ(read->reachable, sent.reachable);
+  EXPECT_EQ(read->has_ipv6, true);
+  EXPECT_EQ(read->has_nat_v6, false);
+  EXPECT_EQ(read->ways_in, sent.ways_in);
 }
 
 TEST(NatFactsWire, NothingKnownIsNothingSaid) {
@@ -46,6 +52,9 @@ TEST(NatFactsWire, NothingKnownIsNothingSaid) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->udp, nat::UdpBehaviour());
   EXPECT_EQ(read->reachable, Reachability::unknown);
+  EXPECT_EQ(read->has_ipv6, std::nullopt);
+  EXPECT_EQ(read->has_nat_v6, std::nullopt);
+  EXPECT_EQ(read->ways_in, std::nullopt);
 }
 
 TEST(NatFactsWire, FieldsHaveTheNumbersOfTheSpec) {
@@ -55,6 +64,13 @@ TEST(NatFactsWire, FieldsHaveTheNumbersOfTheSpec) {
   report = {};
   report.position = nat::Position::open;
   EXPECT_EQ(encode(report), (Bytes{13 << 3, 1}));
+  report = {};
+  report.has_ipv6 = true;
+  report.has_nat_v6 = true;
+  EXPECT_EQ(encode(report), (Bytes{15 << 3, 1}));
+  report = {};
+  report.ways_in = nat::WaysIn{.tcp_v4 = true, .udp_v6 = true};
+  EXPECT_EQ(encode(report), (Bytes{0x80, 1, 6}));
 }
 
 TEST(NatFactsWire, NumbersThatNobodyKnowsAreMalformed) {
@@ -64,6 +80,7 @@ TEST(NatFactsWire, NumbersThatNobodyKnowsAreMalformed) {
   EXPECT_EQ(decode(Bytes{13 << 3, 6}).error(), Errc::malformed);
   EXPECT_EQ(decode(Bytes{8 << 3, 0x80, 0x80, 0x04}).error(), Errc::malformed);  // A step of 65536.
   EXPECT_EQ(decode(Bytes{3 << 3 | 2, 3, 1, 2, 3}).error(), Errc::malformed);  // Three bytes of IP.
+  EXPECT_EQ(decode(Bytes{0x80, 1, 16}).error(), Errc::malformed);             // A fifth way in.
   EXPECT_EQ(decode(Bytes{5 << 3}).error(), Errc::malformed);
   EXPECT_EQ(decode(Bytes(kMaxMessageBytes + 1)).error(), Errc::too_large);
 }
