@@ -3,6 +3,8 @@
 #include "nat/behaviour/report_document.hpp"
 #include "probe_servers.hpp"
 
+#include <utility>
+
 namespace pyrsia::app {
 namespace {
 
@@ -37,6 +39,7 @@ Task<> ProbeService::stop() {
 }
 
 Task<> ProbeService::look() {
+  const auto network = known_.network_change_count();
   auto config =
       co_await survey_config(env_, stun_server_names(options_), options_.host.bootstrap_urls);
   if (!config) co_return config.error();
@@ -49,22 +52,26 @@ Task<> ProbeService::look() {
   if (!report && report.error() == Errc::cancelled) co_return report.error();
   report_ = report ? *std::move(report) : nat::Report();
   report_at_ = env_.now();
+  report_network_ = network;
   (void)co_await survey_->stop();
   survey_.reset();
   is_looking_ = false;
   co_return ok;
 }
 
+bool ProbeService::is_good(Duration max_age) const {
+  return report_ && report_network_ == known_.network_change_count() &&
+         env_.now() - report_at_ < max_age;
+}
+
 Task<nat::Report> ProbeService::report(Duration max_age) {
-  const bool is_fresh = report_ && env_.now() - report_at_ < max_age;
-  if (!is_fresh && !is_looking_) {
-    is_looking_ = true;
-    report_.reset();
-    tasks_.spawn(look());
-  }
   const auto deadline = env_.now() + kWaitLimit;
-  while (!report_ && env_.now() < deadline) PYRSIA_CO_TRY(co_await env_.sleep_for(kWaitStep));
-  if (!report_) co_return Errc::timed_out;
+  while (!is_good(max_age)) {
+    if (env_.now() >= deadline) co_return Errc::timed_out;
+    // Once more if the network has changed while we looked: that is a report of neither.
+    if (!std::exchange(is_looking_, true)) tasks_.spawn(look());
+    PYRSIA_CO_TRY(co_await env_.sleep_for(kWaitStep));
+  }
   auto report = *report_;
   const auto verdict = known_.verdict();
   report.reachable = verdict.status;

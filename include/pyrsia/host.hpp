@@ -68,6 +68,9 @@ class Host {
   /// Tells that addresses or routers may be others now, or that the machine has slept: what depends
   /// on them is looked at again at once.
   void network_changed();
+  /// How often that was the case: told by the kernel, by network_changed(), or by the clocks after
+  /// a sleep. Whatever was found out before the number rose is about another network.
+  std::uint64_t network_change_count() const;
   std::vector<PeerInfo> peers() const;
   /// The connections to `peer`; new streams go over the first.
   std::vector<PathInfo> paths(const PeerId& peer) const;

@@ -59,7 +59,12 @@ std::vector<std::string> Host::nat64_prefixes() const {
 }
 
 void Host::network_changed() {
+  ++state_->network_change_count;
   state_->mapped_ports.network_changed();
+}
+
+std::uint64_t Host::network_change_count() const {
+  return state_->network_change_count;
 }
 
 std::vector<PeerInfo> Host::peers() const {

@@ -653,6 +653,7 @@ void Host::State::record(const host::ReachabilityInput& input) {
 
 void Host::State::recheck(const std::string& why) {
   log.info("looking at our addresses again", {{"reason", why}});
+  ++network_change_count;
   swarm.refresh_listen_addresses();
   close_connections_of_lost_addresses();
   addresses_changed();

@@ -92,6 +92,7 @@ struct Host::State final : private swarm::Observer,
   host::KnownServers told_servers;
   std::vector<Endpoint> told_stun_servers;
   std::unique_ptr<NetworkWatcher> network_watcher;  ///< While it runs.
+  std::uint64_t network_change_count = 0;
   std::vector<host::MappingChanged> port_mappings;  ///< Those that are there.
   host::WakeDetector wake_detector;
   bool is_recording = false;  ///< The header has been written.
