@@ -462,8 +462,9 @@ void Host::State::judge_mappings(bool are_new) {
 }
 
 void Host::State::remember_network() {
-  if (mapped_ports.networks().empty()) return;
-  auto& known = memory.at(mapped_ports.networks().front());
+  const auto network = mapped_ports.network();
+  if (!network) return;
+  auto& known = memory.at(*network);
   if (reachability.status() != Reachability::unknown) known.verdict = name(reachability.status());
   const auto mapping = observed.port_mapping(false, false).mapping;
   if (mapping != host::PortMapping::unknown)
@@ -473,10 +474,12 @@ void Host::State::remember_network() {
 
 NatReport Host::State::nat() const {
   auto report = reachability.report(env.now());
-  const auto& networks = mapped_ports.networks();
-  if (report.status != Reachability::unknown || networks.empty()) return report;
-  const auto* known = memory.find(networks.front());
-  const auto words = known ? words_of(*known) : std::string();
+  if (report.status != Reachability::unknown) return report;
+  const auto network = mapped_ports.network();
+  const auto* known = network ? memory.find(*network) : nullptr;
+  // Another router may have the same numbers: until its hardware address is known, nothing is said.
+  const bool is_same = known && known->key.hardware_address == network->hardware_address;
+  const auto words = is_same ? words_of(*known) : std::string();
   if (!words.empty()) report.reason += (report.reason.empty() ? "" : "; ") + words;
   return report;
 }

@@ -52,7 +52,8 @@ PortMappingChanged::Stage stage_of(portmap::MappingEvent::Kind kind) {
 
 MappedPorts::MappedPorts(Env& env, const Config& config, const AddressClassifier& classifier,
                          NetworkMemory& memory, Callbacks callbacks, Logger log)
-    : is_on_(config.port_mapping.mode == PortMappingMode::automatic &&
+    : env_(env),
+      is_on_(config.port_mapping.mode == PortMappingMode::automatic &&
              config.scope != AddressScope::loopback),
       memory_(memory),
       callbacks_(std::move(callbacks)),
@@ -180,9 +181,23 @@ portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) {
 }
 
 void MappedPorts::remember(const portmap::NetworkId& network, const portmap::Recalled& recalled) {
-  auto& known = memory_.at(key_of(network.gateway, network.local));
+  auto& known = memory_.at(completed(key_of(network.gateway, network.local)));
   known.protocol = recalled.method ? name(*recalled.method) : "";
   if (recalled.nonce) known.nonce = to_hex(*recalled.nonce);
+}
+
+std::optional<NetworkKey> MappedPorts::network() const {
+  if (networks_.empty()) return std::nullopt;
+  return completed(networks_.front());
+}
+
+/// A router's hardware address is known once something was sent to it, which may be after its
+/// network was found.
+NetworkKey MappedPorts::completed(NetworkKey key) const {
+  if (!key.hardware_address.empty()) return key;
+  for (const auto& gateway : env_.default_gateways())
+    if (gateway.ip.to_string() == key.gateway) key.hardware_address = gateway.hardware_address;
+  return key;
 }
 
 }  // namespace pyrsia::host

@@ -49,14 +49,16 @@ class MappedPorts final : private portmap::Observer {
 
   PortMappingReport report() const;
   const portmap::Metrics& metrics() const { return metrics_; }
-  /// The networks that we are in, for what else is to be remembered of them.
-  const std::vector<NetworkKey>& networks() const { return networks_; }
+  /// The network that we are in, for what else is to be remembered of it. Nothing: not known.
+  std::optional<NetworkKey> network() const;
 
  private:
   void on_mapping(const portmap::MappingEvent& event) override;
   portmap::Recalled recall(const portmap::NetworkId& network);
   void remember(const portmap::NetworkId& network, const portmap::Recalled& recalled);
+  NetworkKey completed(NetworkKey key) const;
 
+  Env& env_;
   bool is_on_;
   NetworkMemory& memory_;
   Callbacks callbacks_;
