@@ -7,6 +7,7 @@
 #include "probe_report.hpp"
 #include "probe_servers.hpp"
 #include "runtime/env.hpp"
+#include "runtime/interruptible.hpp"
 #include "runtime/timeout.hpp"
 
 #include <pyrsia/runtime.hpp>
@@ -202,7 +203,12 @@ ExitCode run_probe(const Options& options) {
   Runtime runtime;
   Result<nat::Report> last = Errc::unavailable;
   Looking looking;
-  (void)runtime.run(probe_all(runtime.env(), options, looking, last));
+  // A watch is ended by a signal, in order: the verdict that it saw last is its result.
+  Interruptible watch;
+  std::function<void(int)> on_signal;
+  if (options.probe.every) on_signal = [&watch](int) { watch.interrupt(); };
+  auto probing = watch.run(runtime.env(), probe_all(runtime.env(), options, looking, last));
+  (void)runtime.run(std::move(probing), std::move(on_signal));
   if (looking.survey) (void)runtime.run(looking.survey->stop());
   if (last) return static_cast<ExitCode>(nat::exit_code(nat::advise(*last).verdict));
   const bool knows_none = last.error() == Errc::invalid_argument;

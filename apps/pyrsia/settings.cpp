@@ -245,7 +245,8 @@ it.)";
 Says what NAT or firewall this machine is behind, whether peers will connect directly, and what
 would help. Asks the node on this machine if there is one, else does it itself.
 Exit code: 0 direct, 10 relayed, 11 degraded, 20 unreachable, 21 UDP blocked, 22 captive
-portal, 30 nobody answers. `pyrsia probe pair` says which path two peers will get.)";
+portal, 30 nobody answers; with --every, stopped by a signal, that of the last time. `pyrsia
+probe pair` says which path two peers will get.)";
     case Command::pair:
       return R"(Examples:
   pyrsia probe --json > here.json

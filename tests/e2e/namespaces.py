@@ -8,24 +8,35 @@ from harness import Daemon, directory, expect, run
 
 
 class Network:
-    """A network namespace with nothing but loopback. Ends with the process that holds it."""
+    """A network namespace with nothing but loopback. Ends with the process that holds it. Those `inside`
+    of one can be connected from there: see link()."""
+
+    def __init__(self, inside=None):
+        self._inside = inside
 
     def __enter__(self):
-        rights = ["-n"] if os.geteuid() == 0 else ["-r", "-n"]
-        # The holder says when it is inside.
-        self._holder = subprocess.Popen(["unshare", *rights, "sh", "-c", "echo; exec cat"], text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._holder.stdout.readline()
+        rights = ["-n"] if self._inside or os.geteuid() == 0 else ["-r", "-n"]
+        # The holder says when it is inside, and who it is.
+        self._holder = subprocess.Popen(
+            [*(self._inside.prefix if self._inside else []), "unshare", *rights, "sh", "-c", "echo $$; exec cat"],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self._holder.stdout.readline().strip()
         user = [] if os.geteuid() == 0 else ["-U", "--preserve-credentials"]
-        self.prefix = ["nsenter", "-t", str(self._holder.pid), *user, "-n"]
+        self.prefix = ["nsenter", "-t", self.pid, *user, "-n"]
         self.sh("ip link set lo up")
         return self
+
+    def link(self, one, one_device, other, other_device):
+        """A cable between two that are inside of this one."""
+        self.sh(f"ip link add {one_device} netns {one.pid} type veth peer name {other_device} netns {other.pid}")
+        one.sh(f"ip link set {one_device} up")
+        other.sh(f"ip link set {other_device} up")
 
     def __exit__(self, *_):
         self._holder.communicate()
 
-    def sh(self, line):
-        done = subprocess.run([*self.prefix, "sh", "-c", line], capture_output=True, text=True)
+    def sh(self, line, **options):
+        done = subprocess.run([*self.prefix, "sh", "-c", line], capture_output=True, text=True, **options)
         expect(done.returncode == 0, f"{line}: {done.stderr}")
 
     def daemon(self, program, command, *args, cwd, **options):

@@ -20,6 +20,7 @@ import lending
 import mapping
 import measuring
 import namespaces
+import probing
 import settings
 import status
 import stopping
@@ -28,8 +29,8 @@ import websockets
 
 TESTS = [
     function
-    for module in (commands, cluster, addresses, bad_input, lending, mapping, measuring, namespaces, settings,
-                   status, stopping, stun_tls, websockets)
+    for module in (commands, cluster, addresses, bad_input, lending, mapping, measuring, namespaces,
+                   probing, settings, status, stopping, stun_tls, websockets)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if name.startswith("test_")
 ]
