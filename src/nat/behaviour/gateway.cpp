@@ -1,6 +1,7 @@
 #include "nat/behaviour/gateway.hpp"
 
 #include "nat/portmap/place.hpp"
+#include "runtime/timeout.hpp"
 
 #include <algorithm>
 
@@ -55,10 +56,18 @@ Task<> GatewayProbe::stop() {
 }
 
 Task<GatewayFacts> GatewayProbe::run() {
+  const auto looked = co_await with_timeout(env_, config_.limit, look());
+  if (!looked && looked.error() != Errc::timed_out) co_return looked.error();
+  if (!looked && !facts_.is_mapped && facts_.mapping_why.empty())
+    facts_.mapping_why = "it had not answered when the time was over";
+  co_return facts_;
+}
+
+Task<> GatewayProbe::look() {
   const auto network = portmap::main_network(env_);
   if (!network) {
     facts_.mapping_why = "no router to ask: this machine has no default route";
-    co_return facts_;
+    co_return ok;
   }
   const auto local = network->local.ip;
   const portmap::Route route{local, local, network->gateway.ip};
@@ -73,7 +82,7 @@ Task<GatewayFacts> GatewayProbe::run() {
   const auto& outside = facts_.external_ip;
   if (outside && !classifier_.is_usable_by_others(*outside))
     PYRSIA_CO_TRY(co_await look_for_second(route));
-  co_return facts_;
+  co_return ok;
 }
 
 void GatewayProbe::take_outside(const IpAddress& external) {
@@ -105,17 +114,23 @@ void GatewayProbe::take_attempts(const std::vector<Attempt>& attempts) {
 Task<> GatewayProbe::try_mapping(const portmap::Route& route) {
   // A port of our own, so that nobody else's is opened by mistake.
   const Endpoint any{route.local, 0};
-  PYRSIA_CO_TRY(const auto socket, env_.udp_bind(any));
+  const auto socket = env_.udp_bind(any);
+  if (!socket) {
+    facts_.mapping_why = "not tried, for want of a port: " + socket.error().message();
+    co_return ok;
+  }
   portmap::MapRequest request;
   request.transport = portmap::Transport::udp;
-  request.internal = {route.local, socket->local().port};
+  request.internal = {route.local, (*socket)->local().port};
   request.suggested.port = request.internal.port;
   request.lifetime = config_.lifetime;
   std::string why;
   const auto grant = co_await router_->map(request, why);
   if (!grant && grant.error() == Errc::cancelled) co_return grant.error();
   if (!grant) {
-    facts_.is_mapped = false;
+    // Silence is no refusal: this may be a slow one.
+    const auto refuses = [](const Attempt& attempt) { return attempt.error != Errc::timed_out; };
+    if (std::ranges::any_of(router_->attempts(), refuses)) facts_.is_mapped = false;
     facts_.mapping_why = why;
     for (const auto& attempt : router_->attempts())
       if (attempt.lacks_outside && !facts_.external_ip) facts_.has_outside = false;

@@ -15,8 +15,10 @@ namespace pyrsia::nat {
 struct GatewayConfig {
   Duration budget = std::chrono::milliseconds(900);       ///< For the router to answer at all.
   Duration map_timeout = std::chrono::milliseconds(500);  ///< For one mapping in one protocol.
-  Duration hop_budget = std::chrono::milliseconds(500);   ///< For a second router to answer.
-  Duration lifetime = std::chrono::seconds(60);           ///< Of the mapping that is tried.
+  /// For all of it: what is not known then stays unknown.
+  Duration limit = std::chrono::milliseconds(1800);
+  Duration hop_budget = std::chrono::milliseconds(500);  ///< For a second router to answer.
+  Duration lifetime = std::chrono::seconds(60);          ///< Of the mapping that is tried.
 };
 
 /// Asks the router of the default route in all protocols, has it open a port that nobody uses, and
@@ -28,12 +30,14 @@ class GatewayProbe {
   GatewayProbe(const GatewayProbe&) = delete;
   GatewayProbe& operator=(const GatewayProbe&) = delete;
 
-  /// Takes two seconds at most. Errors: `Errc::cancelled`.
+  /// Takes `limit` at most: what is answered later stays unknown, and a mapping that was not taken
+  /// away ends by itself. Errors: `Errc::cancelled`.
   Task<GatewayFacts> run();
   /// Errors: none.
   Task<> stop();
 
  private:
+  Task<> look();
   void take_outside(const IpAddress& external);
   void take_attempts(const std::vector<portmap::Attempt>& attempts);
   Task<> try_mapping(const portmap::Route& route);

@@ -1,8 +1,7 @@
 #include "nat/behaviour/gateway.hpp"
 
 #include "nat/portmap/fake_router.hpp"
-#include "sim/host.hpp"
-#include "sim/network.hpp"
+#include "sim/two_hosts.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,8 +27,8 @@ struct Home {
   }
 
   void add_second(const char* inside, const char* outside) {
-    auto& machine = net.add_host({.name = "second", .addresses = {inside}});
-    second = std::make_unique<FakeRouter>(machine, ip(inside), ip(outside),
+    second_box = &net.add_host({.name = "second", .addresses = {inside}});
+    second = std::make_unique<FakeRouter>(*second_box, ip(inside), ip(outside),
                                           [](const auto&, const auto&) {});
     EXPECT_TRUE(second->start());
   }
@@ -49,6 +48,7 @@ struct Home {
   sim::SimHost& node = net.add_host({.name = "node", .addresses = {"192.168.1.2"}});
   sim::SimHost& box = net.add_host({.name = "router", .addresses = {"192.168.1.1"}});
   FakeRouter router{box, ip("192.168.1.1"), ip(outside_ip), [](const auto&, const auto&) {}};
+  sim::SimHost* second_box = nullptr;
   std::unique_ptr<FakeRouter> second;
   AddressClassifier classifier;
   GatewayConfig config;
@@ -115,6 +115,35 @@ TEST(GatewayProbe, FindsTheSecondRouter) {
   EXPECT_NE(facts.mapping_why.find("another router"), std::string::npos) << facts.mapping_why;
   EXPECT_EQ(facts.second_router, ip("10.0.0.1"));
   EXPECT_LE(home.took, 2s);
+}
+
+TEST(GatewayProbe, ASlowRouterCostsTheLimitAndWhatItSaysTooLateIsUnknown) {
+  Home home("10.0.0.2");
+  home.add_second("10.0.0.1", "73.1.2.3");
+  for (const auto* machine : {&home.box, home.second_box})
+    home.net.set_path(home.node, *machine, sim::delay_of(280ms));
+  const auto facts = home.look();
+  EXPECT_EQ(facts.has_pcp, true);
+  EXPECT_EQ(facts.external_ip, ip("10.0.0.2"));
+  EXPECT_EQ(facts.is_mapped, std::nullopt);
+  EXPECT_FALSE(facts.mapping_why.empty());
+  EXPECT_EQ(facts.second_router, std::nullopt);
+  EXPECT_LE(home.took, home.config.limit);
+}
+
+TEST(GatewayProbe, WhateverFailsItEndsWithWhatIsKnown) {
+  std::uint64_t number = 0;
+  for (bool has_failed = true; has_failed; ++number) {
+    Home home;
+    home.router.does.speaks_upnp = false;  // It has a thousand operations.
+    const auto failing = home.net.operation_count() + number;
+    home.net.fail_operation(failing);
+    const auto facts = home.look();  // Which expects that there are some.
+    EXPECT_EQ(facts.router, ip("192.168.1.1"));
+    EXPECT_LE(home.took, home.config.limit);
+    has_failed = home.net.operation_count() > failing;
+  }
+  EXPECT_GT(number, 10U);
 }
 
 /// The whole of it, for somebody whom servers see at a public address.
