@@ -34,4 +34,8 @@ Result<> UdpSocket::send(const Endpoint& to, BytesView bytes) {
   return ok;
 }
 
+Task<UdpError> UdpSocket::receive_error() {
+  co_return Errc::not_supported;
+}
+
 }  // namespace pyrsia

@@ -39,6 +39,10 @@ struct UdpOptions {
   std::size_t send_buffer_bytes = 0;     ///< The same.
   /// Too large a datagram fails or is lost instead of being cut: what path MTU discovery needs.
   bool dont_fragment = false;
+  /// How many routers may send a datagram on, and one less: IPv4's TTL, IPv6's hop limit. 0: as
+  /// many as the system thinks fit.
+  std::uint8_t hop_limit = 0;
+  bool hears_errors = false;  ///< For UdpSocket::receive_error().
 };
 
 /// One datagram, of UdpSocket::receive().
@@ -52,6 +56,19 @@ struct ReceivedDatagram {
   IpAddress to;          ///< The address of ours that it was sent to.
   std::uint8_t ecn = 0;  ///< The two bits of RFC 3168.
   BytesView bytes;
+};
+
+/// What a router or a host on the way says of a datagram of ours (ICMP). Whoever knows the ports of
+/// both sides can forge it.
+struct UdpError {
+  enum class Kind {
+    expired,  ///< It has come to the end of its hop limit there.
+    refused,  ///< Nobody listens at the port.
+    other,
+  };
+  Endpoint to;     ///< Where the datagram was sent to.
+  IpAddress from;  ///< Who says so.
+  Kind kind = Kind::other;
 };
 
 /// Datagrams in one buffer that leave in one call: `segment_bytes` each, the last may be shorter.
@@ -96,6 +113,10 @@ class UdpSocket {
   virtual Result<std::size_t> send_batch(std::span<const OutgoingDatagram> datagrams) = 0;
   /// Errors: `Errc::closed`, `Errc::cancelled`.
   virtual Task<> wait_writable() = 0;
+  /// Waits for the next error that somebody tells of a datagram of this socket, which was bound
+  /// with `hears_errors`, and from which nothing is received meanwhile. Errors: `Errc::closed`,
+  /// `Errc::cancelled`, `Errc::not_supported` (another socket).
+  virtual Task<UdpError> receive_error();
 
   virtual Endpoint local() const = 0;
   /// Ends pending calls with `Errc::closed`.

@@ -1,8 +1,14 @@
 #include "runtime/udp_message.hpp"
 
+// time.h first: errqueue.h needs its timespec.
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/udp.h>
+#include <time.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -16,6 +22,20 @@ T value_of(const cmsghdr& note) {
   T value{};
   std::memcpy(&value, CMSG_DATA(&note), sizeof value);
   return value;
+}
+
+UdpError::Kind kind_of(const sock_extended_err& told) {
+  using enum UdpError::Kind;
+  if (told.ee_origin == SO_EE_ORIGIN_ICMP) {
+    if (told.ee_type == ICMP_TIME_EXCEEDED && told.ee_code == ICMP_EXC_TTL) return expired;
+    if (told.ee_type == ICMP_DEST_UNREACH && told.ee_code == ICMP_PORT_UNREACH) return refused;
+  } else {
+    if (told.ee_type == ICMP6_TIME_EXCEEDED && told.ee_code == ICMP6_TIME_EXCEED_TRANSIT)
+      return expired;
+    if (told.ee_type == ICMP6_DST_UNREACH && told.ee_code == ICMP6_DST_UNREACH_NOPORT)
+      return refused;
+  }
+  return other;
 }
 
 }  // namespace
@@ -43,6 +63,28 @@ void read_notes(const msghdr& message, ReceivedNotes& notes) {
       notes.to = IpAddress::v6(bytes).unmapped();
     }
   }
+}
+
+std::optional<UdpError> read_error(const msghdr& message, const SocketAddress& to) {
+  auto* header = const_cast<msghdr*>(&message);  // CMSG_NXTHDR's; it changes nothing.
+  for (auto* note = CMSG_FIRSTHDR(header); note; note = CMSG_NXTHDR(header, note)) {
+    const bool is_v4 = note->cmsg_level == IPPROTO_IP && note->cmsg_type == IP_RECVERR;
+    const bool is_v6 = note->cmsg_level == IPPROTO_IPV6 && note->cmsg_type == IPV6_RECVERR;
+    if (!is_v4 && !is_v6) continue;
+    // The address of who says so follows the error.
+    struct Told {
+      sock_extended_err error;
+      sockaddr_in6 offender;
+    } told{};
+    static_assert(sizeof(sockaddr_in) <= sizeof(sockaddr_in6));
+    if (note->cmsg_len < CMSG_LEN(sizeof told.error + sizeof(sockaddr_in))) continue;
+    std::memcpy(&told, CMSG_DATA(note), std::min(note->cmsg_len - CMSG_LEN(0), sizeof told));
+    if (told.error.ee_origin != SO_EE_ORIGIN_ICMP && told.error.ee_origin != SO_EE_ORIGIN_ICMP6)
+      continue;
+    const auto& from = reinterpret_cast<const sockaddr&>(told.offender);
+    return UdpError{to.endpoint(), ip_of(from).unmapped(), kind_of(told.error)};
+  }
+  return std::nullopt;
 }
 
 void OutgoingMessage::fill(msghdr& message, const OutgoingDatagram& datagram, BytesView bytes,

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 
 namespace pyrsia {
 
@@ -20,6 +21,10 @@ struct ReceivedNotes {
 
 /// `to` is left as it was where the kernel says nothing about it.
 void read_notes(const msghdr& message, ReceivedNotes& notes);
+
+/// The error that a message of the error queue tells of (IP_RECVERR in ip(7)). Nothing: it is one
+/// of this machine's own.
+std::optional<UdpError> read_error(const msghdr& message, const SocketAddress& to);
 
 /// One message for sendmmsg(2). Must not move between fill() and the call.
 class OutgoingMessage {

@@ -83,6 +83,8 @@ class KernelUdpSocket final : public UdpSocket {
   KernelUdpSocket(Reactor& reactor, const asio::any_io_executor& executor)
       : descriptor_(reactor, executor) {}
 
+  void hear_errors() { hears_errors_ = true; }
+
   Result<> open(int socket) {
     PYRSIA_TRY(descriptor_.open(socket));
     local_ = local_endpoint(socket);
@@ -150,6 +152,27 @@ class KernelUdpSocket final : public UdpSocket {
   }
 
   Task<> wait_writable() override { return descriptor_.wait_writable(); }
+  Task<UdpError> receive_error() override {
+    if (!hears_errors_) co_return Errc::not_supported;
+    if (descriptor_.is_greedy()) PYRSIA_CO_TRY(co_await descriptor_.share_the_thread());
+    for (;;) {
+      PYRSIA_CO_TRY(co_await descriptor_.wait_readable());
+      SocketAddress to;
+      alignas(cmsghdr) std::array<std::byte, 512> control;
+      msghdr message{};
+      message.msg_name = to.data();
+      message.msg_namelen = *to.size_to_fill();
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      if (::recvmsg(descriptor_.number(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0) {
+        if (const auto error = read_error(message, to)) co_return *error;
+      } else if (errno == EAGAIN) {
+        descriptor_.read_blocked();
+      } else if (errno != EINTR) {
+        co_return kernel_error(errno);
+      }
+    }
+  }
   Endpoint local() const override { return local_; }
   void close() noexcept override { descriptor_.close(); }
   const UdpMetrics& metrics() const override { return metrics_; }
@@ -171,6 +194,7 @@ class KernelUdpSocket final : public UdpSocket {
 
   /// How many were sent, 0 if it would block.
   Result<std::size_t> call(std::span<mmsghdr> messages) {
+    if (hears_errors_) forget_error();
     for (;;) {
       metrics_.send_calls.add();
       const int sent = calls_.send(descriptor_.number(), messages);
@@ -186,6 +210,13 @@ class KernelUdpSocket final : public UdpSocket {
       if (errno == EIO) return Errc::io_failed;
       return errno == EINVAL ? Errc::unreachable : kernel_error(errno);
     }
+  }
+
+  /// What was told of an earlier datagram would be the result of the next call.
+  void forget_error() {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(descriptor_.number(), SOL_SOCKET, SO_ERROR, &error, &size);
   }
 
   /// Sends the segments as datagrams of their own. A rest that would block is lost.
@@ -215,6 +246,7 @@ class KernelUdpSocket final : public UdpSocket {
   Endpoint local_;
   std::optional<unsigned> interface_;
   bool may_segment_ = false;
+  bool hears_errors_ = false;
   std::unique_ptr<ReceiveSlots> slots_;  ///< Made when first needed.
   std::vector<ReceivedDatagram> batch_;
   std::array<OutgoingMessage, kMaxUdpSegments> outgoing_;
@@ -242,6 +274,9 @@ void set_options(int socket, bool is_v6, const UdpOptions& options) {
   if (options.dont_fragment)
     set_option(socket, level, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
                is_v6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE);
+  if (options.hop_limit > 0)
+    set_option(socket, level, is_v6 ? IPV6_UNICAST_HOPS : IP_TTL, options.hop_limit);
+  if (options.hears_errors) set_option(socket, level, is_v6 ? IPV6_RECVERR : IP_RECVERR, 1);
   if (options.is_port_shared) set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1);
   set_buffer(socket, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer_bytes);
   set_buffer(socket, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer_bytes);
@@ -262,6 +297,7 @@ Result<std::unique_ptr<UdpSocket>> bind_udp(Reactor& reactor, const asio::any_io
   }
   auto bound = std::make_unique<KernelUdpSocket>(reactor, executor);
   PYRSIA_TRY(bound->open(socket));
+  if (options.hears_errors) bound->hear_errors();
   return std::unique_ptr<UdpSocket>(std::move(bound));
 }
 

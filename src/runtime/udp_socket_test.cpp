@@ -182,5 +182,54 @@ TEST(UdpSocket, ManyCallsNeverBlockForGood) {
   EXPECT_TRUE(pair.run(fill_and_drain(pair)));
 }
 
+Task<> receive_errors(UdpSocket& socket, std::size_t count, std::vector<UdpError>& errors) {
+  while (errors.size() < count) {
+    PYRSIA_CO_TRY(const auto error, co_await socket.receive_error());
+    errors.push_back(error);
+  }
+  co_return ok;
+}
+
+TEST(UdpErrors, AreToldWithWhomTheyConcernAndWhoSaysSo) {
+  for (const auto* ip : {"127.0.0.1", "::1"}) {
+    UdpOptions options;
+    options.hears_errors = true;
+    options.hop_limit = 3;
+    Pair pair(ip, options);
+    const auto nobody = pair.two->local();
+    pair.two->close();
+    const Bytes bytes = numbers(10);
+    std::vector<UdpError> errors;
+    // The second one leaves though there is an error of the first.
+    for (std::size_t i = 1; i <= 2; ++i) {
+      EXPECT_TRUE(pair.one->send(nobody, bytes));
+      EXPECT_TRUE(pair.run(receive_errors(*pair.one, i, errors)));
+    }
+    for (const auto& error : errors) {
+      EXPECT_EQ(error.to, nobody);
+      EXPECT_EQ(error.from, nobody.ip);
+      EXPECT_EQ(error.kind, UdpError::Kind::refused);
+    }
+  }
+}
+
+TEST(UdpErrors, SeveralMayWaitAndASendGoesOn) {
+  UdpOptions options;
+  options.hears_errors = true;
+  Pair pair("127.0.0.1", options);
+  const auto nobody = pair.two->local();
+  pair.two->close();
+  const Bytes bytes = numbers(10);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(pair.one->send(nobody, bytes));
+  std::vector<UdpError> errors;
+  EXPECT_TRUE(pair.run(receive_errors(*pair.one, 5, errors)));
+}
+
+TEST(UdpErrors, AreForSocketsThatWereBoundForThem) {
+  Pair pair("127.0.0.1");
+  std::vector<UdpError> errors;
+  EXPECT_EQ(pair.run(receive_errors(*pair.one, 1, errors)).error(), Errc::not_supported);
+}
+
 }  // namespace
 }  // namespace pyrsia
