@@ -52,6 +52,8 @@ struct NatConfig {
   std::uint16_t first_port = 1024;  ///< Of the ports it gives out; the last is 65535.
   std::size_t max_mapping_count = 65536;
   std::vector<PortForward> forwards;
+  /// Its address inside, from which it tells that a packet has expired; nothing: it tells nobody.
+  std::optional<IpAddress> inside = std::nullopt;
 };
 
 /// The tables of one NAT box. A plain state machine: packets in, translated packets out.

@@ -143,6 +143,7 @@ void Network::send(SimHost& host, Packet packet) {
 }
 
 void Network::route(Packet packet, Node& first) {
+  const auto sender = packet.from;
   auto* side = &first;
   auto delay = side->access_delay();
   for (;;) {
@@ -159,6 +160,7 @@ void Network::route(Packet packet, Node& first) {
       hairpin(std::move(packet), *side, *box);
       return;
     }
+    if (expires(packet, sender, first, *box, delay)) return;
     if (!box->table().translate_outbound(packet, world_.now())) {
       drop(packet, "no free mapping");
       return;
@@ -166,6 +168,20 @@ void Network::route(Packet packet, Node& first) {
     side = box;
     delay += side->access_delay();
   }
+}
+
+bool Network::expires(Packet& packet, const Endpoint& sender, Node& host, const SimNat& box,
+                      Duration delay) {
+  if (packet.hop_limit == 0 || --packet.hop_limit > 0) return false;
+  drop(packet, "hop limit");
+  if (box.inside()) {
+    Packet error;
+    error.from = packet.to;
+    error.to = sender;
+    error.expired_at = box.inside();
+    schedule(world_.now() + 2 * delay, std::move(error), host);
+  }
+  return true;
 }
 
 void Network::hairpin(Packet packet, Node& side, SimNat& nat) {

@@ -29,11 +29,15 @@ struct HostConfig {
 class SimNat final : public Node {
  public:
   SimNat(NatConfig config, std::mt19937_64 random, SimNat* behind)
-      : Node("nat", config.external, behind, Duration(0)), table_(std::move(config), random) {}
+      : Node("nat", config.external, behind, Duration(0)),
+        inside_(config.inside),
+        table_(std::move(config), random) {}
 
   NatTable& table() { return table_; }
+  const std::optional<IpAddress>& inside() const { return inside_; }
 
  private:
+  std::optional<IpAddress> inside_;
   NatTable table_;
 };
 
@@ -132,6 +136,10 @@ class Network {
   void route(Packet packet, Node& side);
   /// Turns a packet from `side`, inside `nat`, that is meant for the outer address of `nat`.
   void hairpin(Packet packet, Node& side, SimNat& nat);
+  /// Counts the hop at `box`, on the way out of a datagram of `sender`, an address of `host`, which
+  /// has taken `delay` so far. True: it was the last, and `host` will hear of it.
+  bool expires(Packet& packet, const Endpoint& sender, Node& host, const SimNat& box,
+               Duration delay);
   void refuse(const Packet& packet, SimNat& nat);
   void cross(Packet packet, Node& from, Node& to, Duration delay);
   void schedule(TimePoint at, Packet packet, Node& node);

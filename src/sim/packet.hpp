@@ -4,6 +4,7 @@
 #include <pyrsia/ip.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace pyrsia::sim {
@@ -22,6 +23,9 @@ struct Packet {
   Bytes payload;
   std::uint8_t ecn = 0;
   bool dont_fragment = false;
+  std::uint8_t hop_limit = 0;  ///< 0: no router counts.
+  /// Not a datagram but an ICMP error: one from `to` to `from` has expired at this router.
+  std::optional<IpAddress> expired_at = std::nullopt;
   // TCP only.
   bool syn = false;
   bool ack = false;

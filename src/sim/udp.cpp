@@ -57,6 +57,16 @@ class Socket final : public UdpSocket {
     if (port_->is_closed) co_return Errc::closed;
     co_return ok;
   }
+  Task<UdpError> receive_error() override {
+    if (!port_->options.hears_errors) co_return Errc::not_supported;
+    while (port_->errors.empty()) {
+      if (port_->is_closed) co_return Errc::closed;
+      PYRSIA_CO_TRY(co_await port_->error_arrived.wait());
+    }
+    const auto error = port_->errors.front();
+    port_->errors.pop_front();
+    co_return error;
+  }
   const UdpMetrics& metrics() const override { return metrics_; }
   Endpoint local() const override { return port_->local; }
   void close() noexcept override {
@@ -95,7 +105,7 @@ Result<std::unique_ptr<UdpSocket>> UdpStack::bind(const Endpoint& local,
   } else if (!is_free(at.port)) {
     return Errc::address_in_use;
   }
-  auto port = std::make_shared<UdpPort>(host_, at, options.dont_fragment);
+  auto port = std::make_shared<UdpPort>(host_, at, options);
   ports_.emplace(at, port);
   return std::make_unique<Socket>(*this, std::move(port));
 }
@@ -109,7 +119,8 @@ Result<> UdpStack::send(const UdpPort& port, const OutgoingDatagram& datagram) {
   packet.from = port.local;
   packet.to = datagram.to;
   packet.ecn = datagram.ecn;
-  packet.dont_fragment = port.dont_fragment;
+  packet.dont_fragment = port.options.dont_fragment;
+  packet.hop_limit = port.options.hop_limit;
   if (datagram.from) {
     if (!host_.is_own(*datagram.from)) return Errc::unreachable;
     packet.from.ip = *datagram.from;
@@ -127,6 +138,7 @@ Result<> UdpStack::send(const UdpPort& port, const OutgoingDatagram& datagram) {
 }
 
 void UdpStack::receive(Packet packet) {
+  if (packet.expired_at) return receive_error(packet);
   const auto port = port_for(packet.to);
   if (!port) return;
   if (port->queued_bytes + packet.payload.size() > kUdpQueueBytes) {
@@ -136,6 +148,13 @@ void UdpStack::receive(Packet packet) {
   port->queued_bytes += packet.payload.size();
   port->queue.push_back(std::move(packet));
   port->arrived.notify();
+}
+
+void UdpStack::receive_error(const Packet& error) {
+  const auto port = port_for(error.to);
+  if (!port || !port->options.hears_errors || port->errors.size() >= kMaxUdpErrors) return;
+  port->errors.push_back({error.from, *error.expired_at, UdpError::Kind::expired});
+  port->error_arrived.notify();
 }
 
 std::shared_ptr<UdpPort> UdpStack::port_for(const Endpoint& local) const {
@@ -153,6 +172,7 @@ void UdpStack::close(UdpPort& port) {
   port.queue.clear();
   port.queued_bytes = 0;
   port.arrived.notify();
+  port.error_arrived.notify();
   ports_.erase(port.local);
 }
 
@@ -161,6 +181,7 @@ void UdpStack::close_all() {
     port->is_closed = true;
     port->queue.clear();
     port->arrived.notify();
+    port->error_arrived.notify();
   }
   link_ = std::make_shared<UdpStack*>(this);
 }

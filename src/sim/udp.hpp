@@ -15,18 +15,21 @@ class SimHost;
 
 /// What a socket has not read yet; more is lost.
 inline constexpr std::size_t kUdpQueueBytes = std::size_t(256) << 10;
+inline constexpr std::size_t kMaxUdpErrors = 64;
 
 /// One bound port: the queue between the stack and the socket.
 struct UdpPort {
-  UdpPort(Env& env, const Endpoint& at, bool no_fragments)
-      : local(at), dont_fragment(no_fragments), arrived(env.executor()) {}
+  UdpPort(Env& env, const Endpoint& at, const UdpOptions& wishes)
+      : local(at), options(wishes), arrived(env.executor()), error_arrived(env.executor()) {}
 
   Endpoint local;
-  bool dont_fragment;
+  UdpOptions options;
   std::deque<Packet> queue;
   std::size_t queued_bytes = 0;
   bool is_closed = false;
   Event arrived;
+  std::deque<UdpError> errors;
+  Event error_arrived;
 };
 
 /// The UDP of one host. Owned by its host.
@@ -39,6 +42,8 @@ class UdpStack {
 
   Result<std::unique_ptr<UdpSocket>> bind(const Endpoint& local, const UdpOptions& options);
   void receive(Packet packet);
+  /// Somebody tells of a datagram from here.
+  void receive_error(const Packet& error);
   /// Pending calls end with `Errc::closed`.
   void close_all();
   std::string describe() const;

@@ -107,5 +107,78 @@ TEST(SimUdpBatch, AClosedSocketSaysSo) {
   EXPECT_EQ(writable.error(), Errc::closed);
 }
 
+Task<UdpError> error_within(Env& env, UdpSocket& socket, Duration limit) {
+  auto receiving = socket.receive_error();
+  co_return co_await with_timeout(env, limit, std::move(receiving));
+}
+
+/// A host behind two NATs, the inner one of which is 3 ms away and says what expires there.
+struct Hops {
+  Hops() {
+    NatConfig outer;
+    outer.external = {IpAddress::parse("203.0.113.7").value()};
+    NatConfig inner;
+    inner.external = {IpAddress::parse("100.64.0.2").value()};
+    inner.inside = IpAddress::parse("192.168.1.1").value();
+    auto& box = net.add_nat(inner, &net.add_nat(outer));
+    host = &net.add_host({"host", {"192.168.1.2"}, &box, 3ms});
+  }
+  std::unique_ptr<UdpSocket> bind(Env& env, const Endpoint& local, std::uint8_t hop_limit) {
+    UdpOptions options;
+    options.hop_limit = hop_limit;
+    options.hears_errors = true;
+    return env.udp_bind(local, options).value();
+  }
+
+  World world;
+  Network net{world};
+  SimHost& far = net.add_host({"far", {"192.0.2.1"}});
+  SimHost* host = nullptr;
+};
+
+TEST(SimHopLimit, ABoxThatSaysSoTellsWhatExpiresThere) {
+  Hops hops;
+  const auto to = at("192.0.2.1", 3478);
+  const auto socket = hops.bind(*hops.host, at("0.0.0.0", 0), 1);
+  EXPECT_TRUE(socket->send(to, as_bytes("x")));
+  const auto [error] = hops.world.run(error_within(*hops.host, *socket, 1s));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->to, to);
+  EXPECT_EQ(error->from.to_string(), "192.168.1.1");
+  EXPECT_EQ(error->kind, UdpError::Kind::expired);
+  EXPECT_EQ(hops.world.now().time_since_epoch(), 6ms);
+}
+
+TEST(SimHopLimit, ASilentBoxTellsNothingAndEnoughHopsArrive) {
+  for (const std::uint8_t limit : {2, 3}) {
+    Hops hops;
+    const auto server = hops.bind(hops.far, at("192.0.2.1", 3478), 0);
+    const auto socket = hops.bind(*hops.host, at("0.0.0.0", 0), limit);
+    EXPECT_TRUE(socket->send(server->local(), as_bytes("x")));
+    const auto [error] = hops.world.run(error_within(*hops.host, *socket, 1s));
+    EXPECT_EQ(error.error(), Errc::timed_out);
+    EXPECT_EQ(hops.net.delivered_count(), limit == 3 ? 1U : 0U);
+  }
+}
+
+TEST(SimHopLimit, WhatIsForABoxItselfHasArrivedThere) {
+  Hops hops;
+  const auto socket = hops.bind(*hops.host, at("0.0.0.0", 0), 1);
+  EXPECT_TRUE(socket->send(at("100.64.0.2", 3478), as_bytes("x")));
+  const auto [error] = hops.world.run(error_within(*hops.host, *socket, 1s));
+  EXPECT_EQ(error.error(), Errc::timed_out);
+}
+
+TEST(SimHopLimit, OnlyASocketThatWasBoundForErrorsHearsOfThem) {
+  Hops hops;
+  const auto deaf = hops.host->udp_bind(at("0.0.0.0", 0)).value();
+  const auto [refused] = hops.world.run(error_within(*hops.host, *deaf, 1s));
+  EXPECT_EQ(refused.error(), Errc::not_supported);
+  const auto socket = hops.bind(*hops.host, at("0.0.0.0", 0), 1);
+  hops.host->crash();
+  const auto [closed] = hops.world.run(error_within(*hops.host, *socket, 1s));
+  EXPECT_EQ(closed.error(), Errc::closed);
+}
+
 }  // namespace
 }  // namespace pyrsia::sim
