@@ -32,6 +32,14 @@ std::string udp_line(const Report& report) {
                      report.server ? report.server->to_string() : "the server");
 }
 
+/// "192.168.1.1, ?, 100.64.0.1"
+std::string routers_line(const nat::HopFacts& hops) {
+  std::string out;
+  for (const auto& router : hops.routers)
+    out += (out.empty() ? "" : ", ") + (router ? router->to_string() : "?");
+  return out.empty() ? "unknown: none tells which datagrams expire there" : out;
+}
+
 std::string nat_line(const Report& report) {
   const auto hint = nat::cone_name(report.udp);
   std::string kind = "unknown";
@@ -47,9 +55,11 @@ std::string nat_line(const Report& report) {
   } else if (report.udp.has_nat == false) {
     kind = "none";
   } else if (report.udp.has_nat == true) {
-    kind = report.gateway.has_outside == false
-               ? "a NAT, and most likely another one behind it: the router has no address outside"
-               : "a NAT; whether there is another one behind it cannot be told";
+    kind = "a NAT; whether there is another one behind it cannot be told";
+    if (report.gateway.has_outside == false)
+      kind = "a NAT, and most likely another one behind it: the router has no address outside";
+    if (report.hops.first_has_mapped == false)
+      kind = "a NAT beyond the first router, which may translate as well";
   }
   return hint.empty() ? kind : fmt::format("{} (\"{}\")", kind, hint);
 }
@@ -116,6 +126,7 @@ std::string probe_text(const Report& report) {
   line("UDP", udp_line(report));
   line("seen at", udp.mapped ? udp.mapped->to_string() : "unknown");
   line("NAT", nat_line(report));
+  line("routers", routers_line(report.hops));
   line("mapping",
        with_short(udp.mapping, 'M') +
            (report.tcp.mapping ? fmt::format(", TCP {}", short_name(*report.tcp.mapping, 'M'))

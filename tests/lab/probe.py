@@ -28,6 +28,7 @@ from namespaces import Lab, finish, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FIRST, SECOND, OUTSIDE, ROUTED, LAN = "1.2.3.10", "1.2.3.11", "1.2.3.101", "1.2.4.2", "192.168.1.2"
+BEYOND = "1.2.3.102"
 EI, AD, APD = "endpoint-independent", "address-dependent", "address-and-port-dependent"
 LIMIT_SECONDS = 2.0
 
@@ -58,6 +59,16 @@ KERNEL = {
     "CGNAT symmetric, home cone": ("full-cone", "symmetric", truth(APD, APD, "random")),
 }
 
+# Two routers that speak no protocol to open ports, with a network of this name between them: what can be known of
+# them is known from where datagrams expire. "plain" translates nothing; the outside of a plain outer one is public.
+SILENT = {
+    "silent router, CGNAT": ("port-restricted", "symmetric", "100.64.0", truth(APD, APD, "random"), "carrier_nat", 2),
+    # Whether the inner one translates cannot be told: neither may be called a double NAT.
+    "silent router, second NAT": ("port-restricted", "full-cone", "10.0.0", truth(EI, APD, "preserved"), None, None),
+    "silent router, routed campus": ("plain", "port-restricted", "10.0.0", truth(EI, APD, "preserved"), None, None),
+    "silent router, private hop": ("port-restricted", "plain", "10.0.0", truth(EI, APD, "preserved"), "home_nat", 1),
+}
+
 
 # With --members: asked of three boot servers, each on all addresses of a machine of its own.
 BOOT_IPS = (FIRST, SECOND, "1.2.3.12")
@@ -82,7 +93,7 @@ def box_cases(box):
     return cases
 
 
-def build_kernel(lab, inner, outer, server_ips=(FIRST, SECOND)):
+def build_kernel(lab, inner, outer, server_ips=(FIRST, SECOND), between="100.64.0"):
     """node - router [- second router] - internet, where the servers are."""
     for name in ("internet", "router", "node"):
         lab.add(name)
@@ -107,20 +118,30 @@ def build_kernel(lab, inner, outer, server_ips=(FIRST, SECOND)):
         lab.add("carrier")
         lab.make_router("carrier")
         lab.link("router", "wan", "carrier", "lan")
-        lab.ip("carrier", "addr add 100.64.0.1/24 dev lan")
-        lab.ip("router", "addr add 100.64.0.2/24 dev wan")
-        lab.ip("router", "route add default via 100.64.0.1")
+        lab.ip("carrier", f"addr add {between}.1/24 dev lan")
+        lab.ip("router", f"addr add {between}.2/24 dev wan")
+        lab.ip("router", f"route add default via {between}.1")
     lab.link(outermost, "wan", "internet", "p-wan")
     lab.ip("internet", "link set p-wan master br0")
-    lab.ip(outermost, f"addr add {OUTSIDE}/24 dev wan")
+    lab.ip(outermost, f"addr add {OUTSIDE if outer != 'plain' else BEYOND}/24 dev wan")
+    if inner == "plain":
+        lab.ip("carrier", f"route add {LAN}/32 via {between}.2")
+    if outer == "plain":
+        lab.ip("router", f"addr del {between}.2/24 dev wan")
+        lab.ip("router", f"addr add {OUTSIDE}/32 dev wan")
+        lab.ip("router", f"route add {between}.1 dev wan")
+        lab.ip("router", f"route add default via {between}.1")
+        lab.ip("carrier", f"route add {OUTSIDE}/32 dev lan")
+        lab.ip("internet", f"route add {OUTSIDE}/32 via {BEYOND}")
     if is_routed:
         lab.ip("internet", f"route add 1.2.4.0/24 via {OUTSIDE}")
-    if outer:
+    if outer and outer != "plain":
         lab.nft("carrier", nat_kinds.rules(outer, outside=OUTSIDE))
     if inner.startswith("hairpin"):
         lab.nft("router", nat_kinds.hairpin_rules(inner == "hairpin-cone", OUTSIDE, {}))
-    else:
-        lab.nft("router", nat_kinds.rules(inner, node, 44000, OUTSIDE if not outer else "100.64.0.2"))
+    elif inner != "plain":
+        outside = f"{between}.2" if outer not in (None, "plain") else OUTSIDE
+        lab.nft("router", nat_kinds.rules(inner, node, 44000, outside))
 
 
 def build_box(lab, box, kind, has_nat):
@@ -222,12 +243,26 @@ def differences(told, expected):
             if told["udp"].get(fact) != wish]
 
 
-def position_differences(told, expected):
-    """No router of these cases tells its outside: of a NAT nobody can say whether it is the only one."""
-    wish = None
+def position_of(case):
+    """No router of these cases tells its outside: where datagrams expire does, but in the userspace box, which counts
+    no hops."""
+    expected = case[1] if len(case) == 2 else case[-1]
     if expected.get("nat") is False:
-        wish = "open" if expected["filtering"] == EI else "firewall"
+        return "open" if expected["filtering"] == EI else "firewall"
+    if len(case) == 2 or expected.get("blocked"):
+        return None
+    return "carrier_nat" if case[1] else "home_nat"
+
+
+def position_differences(told, wish):
     return [] if told.get("position") == wish else [f"position: {told.get('position')}, not {wish}"]
+
+
+def hop_differences(told, between, layers):
+    """Both routers are seen, and as many NATs as can be known of."""
+    routers = ["192.168.1.1", f"{between}.1"]
+    found = [told["hops"]["routers"], told["nat_layers"]]
+    return [] if found == [routers, layers] else [f"hops and layers: {found}, not {[routers, layers]}"]
 
 
 def gateway_differences(told, router):
@@ -322,7 +357,12 @@ def run_case(name, options):
     with Lab(f"pyrsia-probe{number}-") as lab, tempfile.TemporaryDirectory(prefix="pyrsia-probe-") as folder:
         scratch = pathlib.Path(folder)
         os.chdir(scratch)
-        if len(case) == 2:
+        wish = position_of(case) if len(case) < 6 else case[4]
+        if len(case) == 6:
+            inner, outer, between, expected, _, layers = case
+            router = "192.168.1.1"
+            build_kernel(lab, inner, outer, between=between)
+        elif len(case) == 2:
             kind, expected = case
             router = None
             build_box(lab, options.box, kind, expected.get("nat", True))
@@ -332,7 +372,9 @@ def run_case(name, options):
             build_kernel(lab, inner, outer, () if name in BOOT_CASES else (FIRST, SECOND))
         boots = start_boots(lab, options, scratch) if name in BOOT_CASES else start_servers(lab, options, scratch)
         told = probe(lab, options.program)
-        faults = differences(told, expected) + position_differences(told, expected)
+        faults = differences(told, expected) + position_differences(told, wish)
+        if len(case) == 6:
+            faults += hop_differences(told, between, layers)
         faults += gateway_differences(told, router)
         if told["took_ms"] > 1000 * LIMIT_SECONDS:
             faults.append(f"took {told['took_ms']:.0f} ms")
@@ -384,7 +426,7 @@ def main():
         return 0
     options.program = str(pathlib.Path(options.program).resolve())
     options.box = build_natbox()
-    options.cases = {**KERNEL, **box_cases(options.box), **(BOOT_CASES if options.members else {})}
+    options.cases = {**KERNEL, **SILENT, **box_cases(options.box), **(BOOT_CASES if options.members else {})}
     if unknown := [name for name in options.kinds if name not in options.cases]:
         parser.error(f"no such kind: {', '.join(unknown)}; there are: {'; '.join(options.cases)}")
     skipped = 0

@@ -2,15 +2,25 @@
 
 #include "multi/address_class.hpp"
 
+#include <algorithm>
+
 namespace pyrsia::nat {
 namespace {
 
+/// 100.64.0.0/10.
 bool is_shared(const IpAddress& ip) {
   return ip.is_v4() && ip.is_in(IpAddress::v4({100, 64, 0, 0}), 10);
 }
 
-bool is_private(const IpAddress& ip) {
-  return AddressClassifier().classify(ip) == AddressClass::private_use;
+/// The first router beyond ours, short of the address that servers see, with an address that only
+/// carriers use. (Ours would be the one with the address of a router that a carrier gave us.)
+std::optional<IpAddress> carrier_hop(const HopFacts& hops) {
+  if (hops.first_has_mapped != false) return std::nullopt;
+  // The one behind the last that passes it on may have it, and stand in the carrier's network too.
+  const auto end = std::min(hops.routers.size(), hops.passed_count + 1);
+  for (std::size_t i = 1; i < end; ++i)
+    if (hops.routers[i] && is_carriers(*hops.routers[i])) return hops.routers[i];
+  return std::nullopt;
 }
 
 bool can_map_ports(const GatewayFacts& gateway) {
@@ -60,6 +70,10 @@ std::string fix_for(const Report& report) {
       return "set the inner router to bridge mode, or forward the port on both routers";
     case Position::home_nat: break;
   }
+  if (!report.position && report.hops.first_has_mapped == false)
+    return "forward the node's port at the router that has the address servers see, beyond " +
+           router_text(report.gateway) +
+           ", and at each before it that translates; or ask who runs it";
   return fix_at_router(report.gateway);
 }
 
@@ -150,11 +164,54 @@ std::optional<Position> position_of(const Report& report) {
   const auto& router = report.gateway.external_ip;
   if (router && is_shared(*router)) return Position::carrier_nat;
   if (report.interface_ip && is_shared(*report.interface_ip)) return Position::carrier_nat;
-  // That there is a NAT says nothing of what may be behind it.
-  if (!udp.mapped || !router) return std::nullopt;
+  if (!udp.mapped) return std::nullopt;
+  if (!router) {
+    // That there is a NAT says nothing of what may be behind it; and of two routers with private
+    // addresses the inner one may only route.
+    if (report.hops.first_has_mapped == true) return Position::home_nat;
+    if (carrier_hop(report.hops)) return Position::carrier_nat;
+    return std::nullopt;
+  }
   if (*router == udp.mapped->ip) return Position::home_nat;
   // A router that is seen under another address than its own stands behind one more NAT.
   return is_private(*router) ? Position::double_nat : Position::carrier_nat;
+}
+
+NatLayers nat_layers(const Report& report) {
+  const auto& router = report.gateway.external_ip;
+  const auto& hops = report.hops;
+  if (report.udp.has_nat == false) return {0, "servers see this machine's own address"};
+  if (!report.udp.has_nat) return {std::nullopt, "no server said where it sees this machine"};
+  if (!report.position && hops.first_has_mapped == false)
+    return {std::nullopt,
+            "the first router sends on what is for the address that servers see: a NAT is beyond "
+            "it; whether it translates itself is not known"};
+  if (!report.position)
+    return {std::nullopt, hops.passed_count > 0
+                              ? "the first router sends on what is for the address that servers "
+                                "see, perhaps by a port forward of its own"
+                              : "no router tells its outside, nor which datagrams expire there"};
+  if (*report.position == Position::home_nat)
+    return {1, router ? "the router says that it has the address that servers see"
+                      : "the first router keeps what is for the address that servers see"};
+  if (router)
+    return {2, "servers do not see the router at its own address outside, " + router->to_string()};
+  if (const auto hop = carrier_hop(hops)) {
+    // Of RFC 7335 are those of carriers whose customers' routers do not translate (DS-Lite).
+    const bool is_both = is_shared(*hop);
+    return {is_both ? std::optional(2) : std::nullopt,
+            "beyond the first router is one of a carrier's, " + hop->to_string() +
+                (is_both ? "" : "; whether the first translates is not known")};
+  }
+  return {std::nullopt, "this machine's own address is one of a carrier's network"};
+}
+
+bool is_private(const IpAddress& ip) {
+  return is_carriers(ip) || AddressClassifier().classify(ip) == AddressClass::private_use;
+}
+
+bool is_carriers(const IpAddress& ip) {
+  return is_shared(ip) || (ip.is_v4() && ip.is_in(IpAddress::v4({192, 0, 0, 0}), 29));
 }
 
 bool internet_works(const Report& report) {

@@ -48,6 +48,25 @@ struct WaysIn {
   bool operator==(const WaysIn&) const = default;
 };
 
+/// Which routers are on the way to a server, in their order, and which of them has the address that
+/// servers see us at: told by datagrams that may pass few routers only. Needs no router that speaks
+/// PCP, NAT-PMP or UPnP.
+struct HopFacts {
+  /// At most HopTrace::kMaxHops; nothing: that one is silent. That one is private is no proof that
+  /// it translates, or that the one before does.
+  std::vector<std::optional<IpAddress>> routers;
+  /// So many of them have not got that address: they send on what is meant for it.
+  std::size_t passed_count = 0;
+  /// The first one has it: it is the only NAT. False: a NAT further away has it.
+  std::optional<bool> first_has_mapped;
+};
+
+/// How many NATs are one behind the other.
+struct NatLayers {
+  std::optional<int> count;  ///< 2: two or more. Nothing: unknown.
+  std::string why;           ///< What that rests on, or why it is unknown. One line.
+};
+
 /// Everything that a probe found out. Schema of its JSON: pyrsia.probe/1 (report_document.hpp).
 struct Report {
   UdpBehaviour udp;  ///< Over IPv4, or over IPv6 where there is nothing else.
@@ -61,6 +80,7 @@ struct Report {
   std::optional<bool> has_nat64;
   std::string nat64_prefix;
   GatewayFacts gateway;
+  HopFacts hops;
   std::optional<IpAddress> interface_ip;  ///< That packets to the server leave from.
   std::optional<Position> position;
   Reachability reachable = Reachability::unknown;  ///< The running node's verdict.
@@ -98,9 +118,14 @@ int exit_code(Verdict verdict);
 /// A STUN server answered, over whatever, or a peer has connected to us: what no portal lets
 /// happen.
 bool internet_works(const Report& report);
-/// Compares the interface's, the router's and the observed address. Nothing where they do not
-/// suffice.
+/// Compares the interface's, the router's and the observed address; where the router does not tell
+/// its own, by the hops. Nothing where they do not suffice.
 std::optional<Position> position_of(const Report& report);
+NatLayers nat_layers(const Report& report);
+/// An address of no use outside its network: RFC 1918, the carriers' (is_carriers()), fc00::/7.
+bool is_private(const IpAddress& ip);
+/// Between a carrier's NAT and its customers: 100.64.0.0/10 (RFC 6598), 192.0.0.0/29 (RFC 7335).
+bool is_carriers(const IpAddress& ip);
 Advice advise(const Report& report);
 
 }  // namespace pyrsia::nat

@@ -2,6 +2,7 @@
 
 #include "base/endpoint_text.hpp"
 #include "base/printable.hpp"
+#include "nat/behaviour/hop_trace.hpp"
 
 #include <boost/json.hpp>
 
@@ -97,6 +98,16 @@ json::object gateway_json(const GatewayFacts& gateway) {
   out["mapped"] = value_of(gateway.is_mapped);
   out["mapping_why"] = gateway.mapping_why;
   out["second_router"] = value_of(gateway.second_router);
+  return out;
+}
+
+json::object hops_json(const HopFacts& hops) {
+  json::object out;
+  json::array routers;
+  for (const auto& router : hops.routers) routers.push_back(value_of(router));
+  out["routers"] = std::move(routers);
+  out["passed_count"] = hops.passed_count;
+  out["first_has_mapped"] = value_of(hops.first_has_mapped);
   return out;
 }
 
@@ -217,6 +228,25 @@ GatewayFacts read_gateway(const Facts& facts) {
   return gateway;
 }
 
+HopFacts read_hops(const Facts& facts) {
+  HopFacts hops;
+  hops.first_has_mapped = facts.flag("first_has_mapped");
+  const auto* count = facts.at("passed_count");
+  const auto passed = count != nullptr && count->is_int64() ? count->get_int64() : 0;
+  hops.passed_count =
+      static_cast<std::size_t>(std::clamp<std::int64_t>(passed, 0, HopTrace::kMaxHops));
+  const auto* routers = facts.list("routers");
+  if (routers == nullptr) return hops;
+  for (const auto& entry : *routers) {
+    if (hops.routers.size() >= HopTrace::kMaxHops) break;
+    std::optional<IpAddress> router;
+    if (entry.is_string())
+      if (const auto ip = IpAddress::parse(std::string_view(entry.get_string()))) router = *ip;
+    hops.routers.push_back(router);
+  }
+  return hops;
+}
+
 /// What is no endpoint is left out.
 std::vector<Endpoint> read_servers(const json::array* list) {
   std::vector<Endpoint> out;
@@ -257,8 +287,12 @@ std::string write_report(const Report& report) {
   out["ipv6"] = v6_json(report);
   out["captive_portal"] = value_of(report.is_captive);
   out["gateway"] = gateway_json(report.gateway);
+  out["hops"] = hops_json(report.hops);
   out["interface_ip"] = value_of(report.interface_ip);
   out["position"] = named(report.position);
+  const auto layers = nat_layers(report);
+  out["nat_layers"] = layers.count ? json::value(*layers.count) : json::value(nullptr);
+  out["nat_layers_why"] = layers.why;
   out["reachable"] = report.reachable == Reachability::unknown
                          ? json::value(nullptr)
                          : json::value(report.reachable == Reachability::reachable);
@@ -294,6 +328,7 @@ Result<Report> read_report(std::string_view text) {
   report.is_captive = facts.flag("captive_portal");
   report.servers = read_servers(facts.list("servers"));
   report.gateway = read_gateway(Facts(facts.at("gateway")));
+  report.hops = read_hops(Facts(facts.at("hops")));
   report.interface_ip = facts.ip("interface_ip");
   report.position = facts.named("position", position_named);
   if (const auto reachable = facts.flag("reachable"))

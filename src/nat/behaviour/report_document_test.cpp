@@ -1,5 +1,7 @@
 #include "nat/behaviour/report_document.hpp"
 
+#include "nat/behaviour/hop_trace.hpp"
+
 #include <gtest/gtest.h>
 
 namespace pyrsia::nat {
@@ -48,6 +50,9 @@ Report whole() {
   report.gateway.is_mapped = false;
   report.gateway.mapping_why = "it refuses";
   report.gateway.second_router = ip("100.64.0.1");
+  report.hops.routers = {ip("192.168.1.1"), std::nullopt, ip("100.64.0.1")};
+  report.hops.passed_count = 2;
+  report.hops.first_has_mapped = false;
   report.interface_ip = ip("192.168.1.2");
   report.position = Position::carrier_nat;
   report.reachable = Reachability::reachable;
@@ -163,6 +168,23 @@ TEST(ReportDocument, OnlyTheFirstServersCountAndWhatIsNoneIsLeftOut) {
   for (int i = 0; i < 100; ++i) list += R"(,"192.0.2.1:3478")";
   EXPECT_EQ(read("\"servers\":[" + list + "]").servers.size(), kMaxDocumentServers);
   EXPECT_EQ(read(R"("servers":["nonsense"])").servers.size(), 0U);
+}
+
+TEST(ReportDocument, NoMoreRoutersCountThanAProbeTellsOf) {
+  std::string list = R"("nonsense",7)";
+  for (int i = 0; i < 100; ++i) list += R"(,"10.0.0.1")";
+  const auto read_hops = [](const std::string& routers, std::string_view passed) {
+    return read(R"("hops":{"routers":[)" + routers + R"(],"passed_count":)" + std::string(passed) +
+                "}")
+        .hops;
+  };
+  const auto hops = read_hops(list, "1000");
+  ASSERT_EQ(hops.routers.size(), HopTrace::kMaxHops);
+  EXPECT_EQ(hops.routers[0], std::nullopt);
+  EXPECT_EQ(hops.routers[2], ip("10.0.0.1"));
+  EXPECT_EQ(hops.passed_count, HopTrace::kMaxHops);
+  EXPECT_EQ(read_hops("", "-1").passed_count, 0U);
+  EXPECT_EQ(read_hops("", "\"3\"").passed_count, 0U);
 }
 
 TEST(ReportDocument, WaysInThatNobodyKnowsAreLeftOut) {

@@ -58,6 +58,40 @@ TEST(Position, ComparesThreeAddresses) {
   EXPECT_EQ(position_of(Report()), std::nullopt);
 }
 
+TEST(Position, WhereTheRouterTellsNothingTheHopsDo) {
+  auto report = kPortRestricted;
+  EXPECT_EQ(nat_layers(report).count, std::nullopt);
+  report.hops.first_has_mapped = true;
+  report.hops.routers = {ip("192.168.1.1"), ip("100.64.0.1")};
+  EXPECT_EQ(position_of(report), Position::home_nat);
+  report.hops.first_has_mapped = false;
+  report.hops.passed_count = 1;
+  EXPECT_EQ(position_of(report), Position::carrier_nat);
+  report.position = position_of(report);
+  EXPECT_EQ(nat_layers(report).count, 2);
+  report.hops.routers[1] = ip("192.0.0.1");  // DS-Lite: the first one need not translate.
+  EXPECT_EQ(position_of(report), Position::carrier_nat);
+  EXPECT_EQ(nat_layers(report).count, std::nullopt);
+  report.hops.routers[1] = ip("10.0.0.1");
+  EXPECT_EQ(position_of(report), std::nullopt);
+  report.hops.routers.push_back(ip("100.64.0.1"));  // Beyond the one that has the address.
+  EXPECT_EQ(position_of(report), std::nullopt);
+  report.gateway.external_ip = ip("10.0.0.2");  // What a router says of itself is more.
+  EXPECT_EQ(position_of(report), Position::double_nat);
+  report.position = position_of(report);
+  EXPECT_EQ(nat_layers(report).count, 2);
+}
+
+TEST(NatLayers, WithoutANatAreNoneAndWithoutAServerUnknown) {
+  EXPECT_EQ(nat_layers(open()).count, 0);
+  EXPECT_EQ(nat_layers(Report()).count, std::nullopt);
+  auto report = kPortRestricted;
+  report.gateway.external_ip = report.udp.mapped->ip;
+  report.position = position_of(report);
+  EXPECT_EQ(nat_layers(report).count, 1);
+  EXPECT_FALSE(nat_layers(report).why.empty());
+}
+
 TEST(Advice, NamesWhatHelps) {
   EXPECT_EQ(advise(kSymmetric).verdict, Verdict::relayed);
   EXPECT_NE(advise(kSymmetric).fix.find("UPnP"), std::string::npos);

@@ -29,6 +29,7 @@ Task<> Survey::stop() {
   if (v6_) (void)co_await v6_->stop();
   if (lifetime_) (void)co_await lifetime_->stop();
   if (gateway_) (void)co_await gateway_->stop();
+  if (hops_) (void)co_await hops_->stop();
   co_return ok;
 }
 
@@ -47,6 +48,7 @@ Task<Report> Survey::run() {
   tasks_.spawn(look_over_v6());
   if (config_.asks_gateway) tasks_.spawn(ask_gateway());
   if (!config_.asks_gateway) report_.gateway.mapping_why = "port mapping is off";
+  tasks_.spawn(trace_hops());
   for (const auto& server : config_.tls_servers) tasks_.spawn(ask_over_tls(server));
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
@@ -115,6 +117,14 @@ Task<> Survey::look_over_v6() {
 Task<> Survey::ask_gateway() {
   gateway_ = std::make_unique<GatewayProbe>(env_, config_.gateway, config_.classifier);
   PYRSIA_CO_TRY(report_.gateway, co_await gateway_->run());
+  co_return ok;
+}
+
+Task<> Survey::trace_hops() {
+  auto servers = servers_of(false);
+  if (servers.empty()) servers = servers_of(true);
+  hops_ = std::make_unique<HopProbe>(env_, std::move(servers), config_.hops);
+  PYRSIA_CO_TRY(report_.hops, co_await hops_->run());
   co_return ok;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "nat/behaviour/gateway.hpp"
+#include "nat/behaviour/hop_probe.hpp"
 #include "nat/behaviour/prober.hpp"
 #include "nat/behaviour/report.hpp"
 #include "nat/stun/stream_client.hpp"
@@ -31,6 +32,7 @@ struct SurveyConfig {
   bool asks_gateway = true;
   std::string advertised_nat64 = {};  ///< A prefix that is known from routers: nobody is asked.
   GatewayConfig gateway = {};
+  HopConfig hops = {};
   AddressClassifier classifier = AddressClassifier();
   ProberConfig prober;
   Duration tcp_limit = std::chrono::milliseconds(600);   ///< Of each connection.
@@ -57,6 +59,7 @@ class Survey {
   Task<> look_for_nat64();
   Task<> look_over_v6();
   Task<> ask_gateway();
+  Task<> trace_hops();
   Task<> ask_over_tls(TlsServer server);
   Task<> ask_over_tcp(Endpoint server, std::optional<Endpoint> other);
   Task<> probe_transports();
@@ -71,6 +74,7 @@ class Survey {
   std::unique_ptr<stun::Client> v6_;
   std::unique_ptr<LifetimeProbe> lifetime_;
   std::unique_ptr<GatewayProbe> gateway_;
+  std::unique_ptr<HopProbe> hops_;
   TaskGroup tasks_;
 };
 
