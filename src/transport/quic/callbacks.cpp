@@ -7,6 +7,13 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 
 namespace pyrsia::transport::quic {
+namespace {
+
+/// RFC 9000, 17.2: the form of a header, and its type if it is a long one.
+constexpr std::uint8_t kLongType = 0xb0;
+constexpr std::uint8_t kHandshakeType = 0xa0;
+
+}  // namespace
 
 /// The library must not be called back from here but for what it says, so most of this only takes
 /// notes: waiting tasks wake at their next turn.
@@ -165,6 +172,9 @@ struct Callbacks {
     const int result = ngtcp2_crypto_decrypt_cb(out, aead, context, bytes, size, nonce, nonce_size,
                                                 associated, associated_size);
     if (result != 0 || !reading) return result;
+    reading->has_opened_ = true;
+    // Only who has seen our answer has the keys of the handshake. RFC 9000, 8.1.
+    if ((associated[0] & kLongType) == kHandshakeType) reading->prove_address();
     BytesView payload(out, size - aead->max_overhead);
     while (const auto found = next_stop_sending(payload))
       reading->on_stop_sending(found->stream, found->code);
@@ -199,10 +209,15 @@ struct Callbacks {
     all.path_validation = path_validated;
     return all;
   }
+  static int retry(ngtcp2_conn* connection, const ngtcp2_pkt_hd* header, void* user) {
+    self(user).has_opened_ = true;  // Its tag is right by now.
+    return ngtcp2_crypto_recv_retry_cb(connection, header, user);
+  }
+
   static ngtcp2_callbacks client() {
     auto all = common();
     all.client_initial = ngtcp2_crypto_client_initial_cb;
-    all.recv_retry = ngtcp2_crypto_recv_retry_cb;
+    all.recv_retry = retry;
     all.recv_new_token = new_token;
     return all;
   }

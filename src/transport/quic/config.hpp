@@ -49,6 +49,7 @@ struct Metrics {
   Counter version_negotiations;  ///< Sent.
   Counter stateless_limited;     ///< Answers that max_stateless_per_second forbade.
   Counter unknown_datagrams;     ///< No QUIC, and nobody else wanted them.
+  Counter discarded_datagrams;   ///< Of connections, with nothing that could be opened.
   Counter streams_opened;
   Counter streams_accepted;
   Counter peer_errors;  ///< Connections that ended because of what the peer sent.

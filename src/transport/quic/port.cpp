@@ -240,7 +240,7 @@ void Port::dispatch(const ReceivedDatagram& datagram) {
   if (const auto found = sessions_by_id_.find(id); found != sessions_by_id_.end()) {
     return receive(*found->second, datagram);
   }
-  if (answer_if_closed(id)) return;
+  if (answer_if_closed(id, datagram)) return;
   if ((bytes[0] & kLongHeader) != 0) return begin(datagram);
   if (is_reset_of_peer(datagram)) return;
   if (give_to_others(datagram) || (bytes[0] & kFixedBit) == 0) return;
@@ -369,19 +369,31 @@ void Port::keep_closed(const Session& session, const OutgoingDatagram& farewell)
   closed.packet.assign(farewell.bytes.begin(), farewell.bytes.end());
   closed.farewell = farewell;
   closed.farewell.bytes = closed.packet;
+  closed.address_budget = session.address_budget();
   closed.ids = session.ids();
   for (const auto& id : closed.ids) closed_by_id_.insert_or_assign(id, std::prev(closed_.end()));
   // May be lost: whoever sends on is told again.
-  if (!closed.packet.empty()) send_or_lose(closed.farewell);
+  say_farewell(closed);
 }
 
-bool Port::answer_if_closed(const ConnectionId& id) {
+void Port::say_farewell(Closed& closed) {
+  if (closed.packet.empty()) return;
+  if (closed.address_budget) {
+    if (closed.address_budget->room() < closed.packet.size()) return;
+    closed.address_budget->sent(closed.packet.size());
+  }
+  send_or_lose(closed.farewell);
+}
+
+bool Port::answer_if_closed(const ConnectionId& id, const ReceivedDatagram& datagram) {
   const auto found = closed_by_id_.find(id);
   if (found == closed_by_id_.end()) return false;
   auto& closed = *found->second;
   ++closed.heard_count;
+  if (closed.address_budget && datagram.from == closed.farewell.to)
+    closed.address_budget->received(datagram.bytes.size());
   // Ever more seldom: RFC 9000, 10.2.1.
-  if (!closed.packet.empty() && is_power_of_two(closed.heard_count)) send_or_lose(closed.farewell);
+  if (is_power_of_two(closed.heard_count)) say_farewell(closed);
   return true;
 }
 

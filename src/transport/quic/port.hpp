@@ -108,6 +108,7 @@ class Port {
     TimePoint until;
     Bytes packet;
     OutgoingDatagram farewell;
+    std::optional<AddressBudget> address_budget;
     std::uint32_t heard_count = 0;
     std::vector<ConnectionId> ids;
   };
@@ -122,12 +123,13 @@ class Port {
   bool must_prove(const IpAddress& ip) const;
   void receive(Session& session, const ReceivedDatagram& datagram);
   bool is_reset_of_peer(const ReceivedDatagram& datagram);
-  bool answer_if_closed(const ConnectionId& id);
+  bool answer_if_closed(const ConnectionId& id, const ReceivedDatagram& datagram);
   bool give_to_others(const ReceivedDatagram& datagram);
   void end_batch();
   void answer(const ReceivedDatagram& to, BytesView packet);
   /// For packets that may as well be lost on the way.
   void send_or_lose(const OutgoingDatagram& datagram);
+  void say_farewell(Closed& closed);
   void flush();
   void expire_closed();
   void drop_closed(std::list<Closed>::iterator closed);

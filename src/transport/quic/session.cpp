@@ -115,7 +115,9 @@ bool Session::start_as_server(const ReceivedDatagram& first, const Opening& open
   const Path path(local, first.from);
   auto set = settings();
   const bool is_retried = opening.proof == Proof::retry_token;
-  if (opening.proof != Proof::none) {
+  if (opening.proof == Proof::none) {
+    address_budget_.emplace();
+  } else {
     set.token = header.token;
     set.tokenlen = header.tokenlen;
     set.token_type = is_retried ? NGTCP2_TOKEN_TYPE_RETRY : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
@@ -257,10 +259,14 @@ void Session::receive(const ReceivedDatagram& datagram) {
   ngtcp2_pkt_info info{};
   info.ecn = datagram.ecn;
   seen_at_ = datagram.to;
+  if (address_budget_ && datagram.from == remote())
+    address_budget_->received(datagram.bytes.size());
+  has_opened_ = false;
   const Reading reading(*this);
   const int result =
       ngtcp2_conn_read_pkt(connection_.get(), path.get(), &info, datagram.bytes.data(),
                            datagram.bytes.size(), timestamp());
+  if (!has_opened_) port_.shared().metrics.discarded_datagrams.add();
   if (result != 0) return on_library_error(result);
   if (is_confirmed_ && !tls_.is_released()) tls_.release();
   want_write();
@@ -421,8 +427,9 @@ void Session::close_with(const ngtcp2_ccerr& error, Error reason) {
   ngtcp2_path_storage path;
   ngtcp2_path_storage_zero(&path);
   ngtcp2_pkt_info info{};
-  const auto size = ngtcp2_conn_write_connection_close(
-      connection_.get(), &path.path, &info, packet.data(), packet.size(), &error, timestamp());
+  const auto size =
+      ngtcp2_conn_write_connection_close(connection_.get(), &path.path, &info, packet.data(),
+                                         room_for_datagram(packet.size()), &error, timestamp());
   if (size > 0) {
     OutgoingDatagram farewell;
     farewell.to = endpoint_of(path.path.remote);

@@ -3,6 +3,7 @@
 #include "base/role.hpp"
 #include "mux/muxer.hpp"
 #include "runtime/env.hpp"
+#include "transport/quic/address_budget.hpp"
 #include "transport/quic/config.hpp"
 #include "transport/quic/connection_id.hpp"
 #include "transport/quic/stream.hpp"
@@ -83,6 +84,8 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   bool is_server() const { return role_ == Role::responder; }
   bool is_established() const { return is_established_; }
   bool has_ended() const { return bool(end_); }
+  /// What may still be sent to the peer's address; none: it has proved that it is there.
+  const std::optional<AddressBudget>& address_budget() const { return address_budget_; }
   /// Where the peer is now, and where we are towards it.
   pyrsia::Endpoint remote() const;
   pyrsia::Endpoint local() const;
@@ -120,6 +123,8 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   void expired() override;
   void arm();
   void want_write();
+  void prove_address() { address_budget_.reset(); }
+  std::size_t room_for_datagram(std::size_t largest) const;
   ngtcp2_ssize write_packet(std::span<std::uint8_t> out, ngtcp2_path& path, ngtcp2_pkt_info& info,
                             std::uint64_t now);
   void migrate(const IpAddress& to);
@@ -166,9 +171,11 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   std::size_t outbound_count_ = 0;
   bool is_established_ = false;
   bool is_confirmed_ = false;
-  bool is_reset_ = false;         ///< By a peer that has lost its state.
-  bool is_probe_wanted_ = false;  ///< The peer shall hear of us at once.
-  bool is_starved_ = false;       ///< A writer waits for buffered_bytes_ to sink.
+  bool is_reset_ = false;                        ///< By a peer that has lost its state.
+  bool is_probe_wanted_ = false;                 ///< The peer shall hear of us at once.
+  bool is_starved_ = false;                      ///< A writer waits for buffered_bytes_ to sink.
+  bool has_opened_ = false;                      ///< A packet of the datagram that is being read.
+  std::optional<AddressBudget> address_budget_;  ///< Of a server whose client may be somebody else.
   Error end_;
   TimePoint armed_until_ = TimePoint::max();
   IpAddress seen_at_;   ///< The address of ours that the peer sent to.

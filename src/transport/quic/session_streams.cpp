@@ -101,7 +101,9 @@ bool Session::flush() {
     ngtcp2_path_storage path;
     ngtcp2_path_storage_zero(&path);
     ngtcp2_pkt_info info{};
-    const auto size = write_packet(train.next(largest), path.path, info, now);
+    const auto room = room_for_datagram(largest);
+    if (room == 0) break;
+    const auto size = write_packet(train.next(largest).first(room), path.path, info, now);
     if (size < 0) {
       train.send();
       on_library_error(static_cast<int>(size));
@@ -109,6 +111,7 @@ bool Session::flush() {
     }
     if (size == 0) break;
     train.add(static_cast<std::size_t>(size), path.path, info.ecn);
+    if (address_budget_) address_budget_->sent(static_cast<std::size_t>(size));
     is_full = train.total() >= quantum;
     if (is_full) break;
   }
@@ -122,6 +125,10 @@ bool Session::flush() {
   if (train.error()) on_send_error();
   arm();
   return (is_full && ngtcp2_conn_get_expiry(connection) <= now) || !port_.may_send();
+}
+
+std::size_t Session::room_for_datagram(std::size_t largest) const {
+  return address_budget_ ? std::min(largest, address_budget_->room()) : largest;
 }
 
 bool Session::is_to_be_paced() const {
