@@ -113,6 +113,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("quic_retries", q.retries);
   add("quic_known_addresses", q.known_addresses);
   add("quic_discarded_datagrams", q.discarded_datagrams);
+  add("quic_path_mtu_drops", q.path_mtu_drops);
   add("quic_refused", q.refused);
   add("quic_resets", q.resets);
   add("quic_version_negotiations", q.version_negotiations);

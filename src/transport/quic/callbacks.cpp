@@ -149,6 +149,7 @@ struct Callbacks {
   static int path_validated(ngtcp2_conn*, std::uint32_t flags, const ngtcp2_path*,
                             const ngtcp2_path*, ngtcp2_path_validation_result result, void* user) {
     if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) return 0;
+    self(user).small_until_ = TimePoint::min();  // The library starts small on a new path.
     self(user).port_.shared().metrics.paths_validated.add();
     if ((flags & NGTCP2_PATH_VALIDATION_FLAG_NEW_TOKEN) != 0) self(user).give_address_token();
     return 0;

@@ -57,6 +57,7 @@ struct Metrics {
   Counter idle_timeouts;
   Counter paths_validated;  ///< Peers that moved.
   Counter migrations;       ///< Connections that we took to another address of ours.
+  Counter path_mtu_drops;   ///< Large packets no longer arrived; small ones are sent instead.
 };
 
 /// Keys that the host key yields, so that they outlive the process: a peer learns from a reset that

@@ -283,6 +283,7 @@ void Session::expired() {
   if (end_) return;
   const auto now = timestamp();
   if (ngtcp2_conn_get_expiry(connection_.get()) <= now) {
+    look_for_black_hole();
     const int result = ngtcp2_conn_handle_expiry(connection_.get(), now);
     if (result != 0) return on_library_error(result);
     want_write();

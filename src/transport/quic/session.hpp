@@ -134,6 +134,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   void stop_writing(StreamState& state, std::optional<std::uint64_t> code);
   void unblock(StreamState& state);
   bool is_to_be_paced() const;
+  void look_for_black_hole();
   std::uint64_t timestamp() const;
   StreamState* next_writer();
   void wake_writers();
@@ -180,7 +181,9 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   TimePoint armed_until_ = TimePoint::max();
   IpAddress seen_at_;   ///< The address of ours that the peer sent to.
   IpAddress local_ip_;  ///< A client's own as the library has it: a name for the path, no more.
-  TimePoint looked_at_ = TimePoint::min();  ///< At our addresses, after a failed send.
+  TimePoint looked_at_ = TimePoint::min();    ///< At our addresses, after a failed send.
+  TimePoint small_until_ = TimePoint::min();  ///< Large packets would not arrive.
+  TimePoint looked_for_hole_at_ = TimePoint::min();
   std::vector<ConnectionId> ids_;
   std::vector<ResetToken> reset_tokens_;
   WaiterList openers_;

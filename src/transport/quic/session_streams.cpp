@@ -18,6 +18,12 @@ constexpr std::size_t kReportBytes = std::size_t(64) << 10;
 constexpr std::uint64_t kBurstBytes = std::uint64_t(10) * 1200;
 /// On shorter paths the gaps would be finer than timers are.
 constexpr ngtcp2_duration kFinestPacing = 2 * NGTCP2_MILLISECONDS;
+/// Every path carries this: RFC 9000, 14.
+constexpr std::size_t kSmallPayloadBytes = NGTCP2_MAX_UDP_PAYLOAD_SIZE;
+/// Our limit: probe timeouts without progress after which large packets are given up.
+constexpr int kBlackHoleProbes = 3;
+/// RFC 8899, 5.1.1: PMTU_RAISE_TIMER.
+constexpr Duration kSmallTime = std::chrono::minutes(10);
 
 }  // namespace
 
@@ -87,7 +93,8 @@ bool Session::flush() {
   if (end_) return false;
   auto* connection = connection_.get();
   const auto now = timestamp();
-  const auto largest = ngtcp2_conn_get_max_tx_udp_payload_size(connection);
+  auto largest = ngtcp2_conn_get_max_tx_udp_payload_size(connection);
+  if (port_.shared().env.now() < small_until_) largest = std::min(largest, kSmallPayloadBytes);
   // One train a turn: what would not fit in it would leave alone.
   const auto quantum =
       std::clamp(ngtcp2_conn_get_send_quantum(connection), largest, kMaxDatagramBytes - largest);
@@ -131,6 +138,24 @@ std::size_t Session::room_for_datagram(std::size_t largest) const {
   return address_budget_ ? std::min(largest, address_budget_->room()) : largest;
 }
 
+/// A path whose MTU shrinks may say nothing of it, and the library only ever looks for a larger
+/// one. Spec: RFC 8899, 4.3.
+void Session::look_for_black_hole() {
+  const auto now = port_.shared().env.now();
+  const Duration probe(static_cast<std::int64_t>(ngtcp2_conn_get_pto(connection_.get())));
+  if (now < small_until_ || now < looked_for_hole_at_ + probe) return;
+  looked_for_hole_at_ = now;
+  if (ngtcp2_conn_get_path_max_tx_udp_payload_size(connection_.get()) <= kSmallPayloadBytes) return;
+  const auto is_stuck = [&](const auto& each) {
+    const auto& [id, state] = each;
+    const bool is_under_way = state->buffer.size() > state->buffer.unsent();
+    return is_under_way && now - state->moved_at >= kBlackHoleProbes * probe;
+  };
+  if (std::ranges::none_of(streams_, is_stuck)) return;
+  small_until_ = now + kSmallTime;
+  port_.shared().metrics.path_mtu_drops.add();
+}
+
 bool Session::is_to_be_paced() const {
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
@@ -157,6 +182,7 @@ ngtcp2_ssize Session::write_packet(std::span<std::uint8_t> out, ngtcp2_path& pat
         ngtcp2_conn_writev_stream(connection_.get(), &path, &info, out.data(), out.size(), &taken,
                                   flags, state ? state->id : -1, pieces.data(), pieces.size(), now);
     if (state && taken >= 0) {
+      if (state->buffer.unsent() == state->buffer.size()) state->moved_at = time_of(now);
       state->buffer.sent(static_cast<std::size_t>(taken));
       if ((flags & NGTCP2_WRITE_STREAM_FLAG_FIN) != 0 && std::size_t(taken) == offered)
         state->is_fin_sent = true;
@@ -281,6 +307,7 @@ void Session::consumed(const StreamState* state, std::size_t count) {
 
 void Session::acknowledged(StreamState& state, std::size_t count) {
   state.buffer.acknowledged(count);
+  state.moved_at = port_.shared().env.now();
   buffered_bytes_ -= count;
   if (is_starved_ && buffered_bytes_ <= port_.shared().config.max_send_buffer_bytes / 4 * 3)
     wake_writers();

@@ -5,6 +5,7 @@
 #include "transport/quic/send_buffer.hpp"
 
 #include <pyrsia/stream.hpp>
+#include <pyrsia/time.hpp>
 
 #include <boost/intrusive/list.hpp>
 
@@ -26,6 +27,7 @@ struct StreamState : WriterHook {
 
   std::int64_t id;
   SendBuffer buffer;
+  TimePoint moved_at{};        ///< When the peer last acknowledged some of it, or it first left.
   QuicStream* user = nullptr;  ///< nullptr: gone.
   bool is_fin_wanted = false;
   bool is_fin_sent = false;

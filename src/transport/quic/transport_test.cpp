@@ -261,5 +261,42 @@ TEST(QuicTransport, PacketsGrowToWhatThePathCarries) {
   }
 }
 
+// Nobody is told: RFC 8899, 4.3.
+TEST(QuicTransport, PacketsShrinkWhenThePathNoLongerCarriesThem) {
+  Peers peers;
+  auto path = sim::delay_of(20ms);
+  path.mtu_bytes = 1500;
+  path.bytes_per_second = 1'000'000;
+  peers.net.set_default_path(path);
+  struct Shrink {
+    static Task<> run(Peers& all, sim::PathConfig to) {
+      PYRSIA_CO_TRY(co_await all.host_a.sleep_for(Duration(1s)));
+      to.mtu_bytes = 1280;
+      all.net.set_default_path(to);
+      co_return ok;
+    }
+  };
+  ASSERT_TRUE(peers.connect());
+  const auto begin = peers.world.now();
+  auto [read, echoed, shrunk] = peers.world.run(round_trip(*peers.end_a, peers.host_a, 3'000'000),
+                                                echo_next(*peers.end_b), Shrink::run(peers, path));
+  EXPECT_TRUE(echoed && shrunk);
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(*read, 3'000'000U);
+  EXPECT_LT(peers.world.now() - begin, Duration(10s));
+  EXPECT_EQ(peers.a.metrics().path_mtu_drops.value(), 1U);
+  EXPECT_EQ(peers.b.metrics().path_mtu_drops.value(), 1U);
+
+  // Large ones are tried again later, and arrive.
+  peers.world.run_for(10min);
+  path.mtu_bytes = 1500;
+  peers.net.set_default_path(path);
+  Seen seen(peers);
+  auto [again, echoed_again] =
+      peers.world.run(round_trip(*peers.end_a, peers.host_a, 200'000), echo_next(*peers.end_b));
+  EXPECT_TRUE(again && echoed_again);
+  EXPECT_EQ(seen.largest, 1452U);
+}
+
 }  // namespace
 }  // namespace pyrsia::transport::quic
