@@ -26,9 +26,8 @@ struct BoxOnTheWay {
   const char* outside;
 };
 
-/// A host behind boxes, from the nearest to the furthest, and a STUN server with two
-/// addresses 20 ms away. None of the
-/// boxes speaks any protocol to open ports.
+/// A host behind boxes, from the nearest to the furthest, and a STUN server with two addresses 20
+/// ms away. None of the boxes speaks any protocol to open ports.
 struct Street {
   explicit Street(std::vector<BoxOnTheWay> boxes) {
     net.set_default_path(sim::delay_of(10ms));
