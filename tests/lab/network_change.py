@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A node in a namespace of its own, whose addresses and routes change: does it notice? And behind a
-NAT that moves it in the middle of a QUIC transfer: does every byte come?
+NAT that moves it in the middle of a QUIC transfer, or over a path that drops large packets: does every
+byte come?
 
   network_change.py [--program FILE]
 
@@ -143,7 +144,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pyrsia-lab-") as scratch:
         for what, seconds in watch(options.program, pathlib.Path(scratch)):
             judge(what, seconds, LIMIT_SECONDS)
-    for what, seconds in quic_moves.transfers(options.program, build_cable()):
+    cable = build_cable()
+    for what, seconds in quic_moves.transfers(options.program, cable):
+        judge(what, seconds, math.inf)
+    for what, seconds in quic_moves.narrow_transfers(options.program, cable):
         judge(what, seconds, math.inf)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
