@@ -8,6 +8,12 @@ QUIET = 'chain input { type filter hook input priority 0; policy accept; iifname
 # Only what belongs to a connection from inside may enter: address and port dependent filtering.
 INSIDE_ONLY = """chain forward { type filter hook forward priority 0; policy drop;
     ct state established,related accept; iifname "lan" accept; ACCEPT }"""
+# Of a server whose network lets it answer, and begin nothing.
+NO_DIALS_OUT = """flush ruleset
+table ip lab {
+  chain out { type filter hook output priority 0; policy accept; oifname "eth0" ct state new drop; }
+}
+"""
 # Learns outside port -> inside endpoint of each flow that leaves, and whom it went to (priority 110
 # is after the source NAT at 100). TCP and UDP have ports of their own.
 _LEARNED = """map inside_PROTO { type inet_service : ipv4_addr . inet_service; flags dynamic,timeout; timeout 300s; size 65535; }

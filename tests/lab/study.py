@@ -51,12 +51,14 @@ class Condition:
     servers: int = 3  # That the node knows.
     flaky: int = 0  # Of these.
     forward: str = ""  # "added" or "removed", once there is a verdict.
+    is_helper_mute: bool = False  # The member that the node does not know takes requests, and its dials get nowhere.
 
 
 BASE = Condition("100 ms RTT")
 CONDITIONS = [BASE, Condition("+200 ms one way", delay=250), Condition("+500 ms one way", delay=550),
               Condition("10 % loss", loss=10), Condition("5 of 7 flaky", servers=7, flaky=5)]
 FORWARDS = [Condition(f"forward {change}", forward=change) for change in ("added", "removed")]
+MUTE = Condition("mute sibling", is_helper_mute=True)
 # Name of the row: router next to the node, a second one beyond it, can a stranger connect?
 KINDS = {
     "no NAT": ("none", None, True),
@@ -69,7 +71,9 @@ KINDS = {
 }
 SHORT = [*((kind, BASE) for kind in KINDS),
          *((kind, CONDITIONS[3]) for kind in ("full cone", "address-restricted")),
-         ("full cone", CONDITIONS[2]), ("port-restricted", CONDITIONS[4])]
+         ("full cone", CONDITIONS[2]), ("port-restricted", CONDITIONS[4]),
+         # Behind a NAT that lets in whom the node knows, only the mute one could tell.
+         ("no NAT", MUTE), ("port-restricted", MUTE)]
 LONG = [(kind, condition) for condition in CONDITIONS for kind in KINDS]
 
 
@@ -155,6 +159,7 @@ class World:
             lab.ip("router", "route add default via 100.64.0.1")
             lab.nft("carrier", nat_kinds.rules(self.outer))
         self._plug(outermost, "p-wan", OUTSIDE, "wan", self.condition.delay, self.condition.loss)
+        self._introduce(outermost)
         if self.is_routed:
             for name in (*self.servers, "stranger"):
                 lab.ip(name, f"route add 1.9.4.0/24 via {OUTSIDE}")
@@ -170,6 +175,17 @@ class World:
             self.lab.link(name, device, "internet", port)
         self.lab.ip("internet", f"link set {port} master br0")
         self.lab.ip(name, f"addr add {ip}/8 dev {device}")
+
+    def _introduce(self, outermost):
+        """They know each other's link addresses. Else the question for one could be lost on the cable, and a
+        server's first dials would all wait for its second of time: no loss of the kind that is meant here."""
+        def link_address(name, device):
+            return self.lab.exec(name, f"cat /sys/class/net/{device}/address").strip()
+        wan = link_address(outermost, "wan")
+        outside = {**{name: server_ip(i) for i, name in enumerate(self.servers)}, "stranger": STRANGER}
+        for name, ip in outside.items():
+            self.lab.ip(name, f"neigh replace {OUTSIDE} lladdr {wan} dev eth0 nud permanent")
+            self.lab.ip(outermost, f"neigh replace {ip} lladdr {link_address(name, 'eth0')} dev wan nud permanent")
 
     def _set_rules(self, kind):
         # What is open stays open, as at a router whose list of forwards is edited: not Lab.nft().
@@ -197,6 +213,8 @@ class World:
         for i, name in enumerate(self.servers):
             wait_for_http(self.lab, name, f"http://{server_ip(i)}:{HTTP_PORT}/status")
         time.sleep(2)  # The members connect to each other.
+        if self.condition.is_helper_mute:
+            self.lab.exec(self.servers[-1], "nft -f -", input=nat_kinds.NO_DIALS_OUT)
 
     def start_server(self, name):
         ip = server_ip(self.servers.index(name))
@@ -207,13 +225,13 @@ class World:
                        "-L", f"/ip4/{ip}/udp/{PORT}/quic-v1", "--key", self.scratch / f"{name}.key", *siblings,
                        "--json"], stdout=log, stderr=log)
 
-    def start_node(self):
+    def start_node(self, *words):
         known = [word for name in self.servers[:self.condition.servers] for address in self.addresses(name)
                  for word in ("-P", address)]
         with open(self.scratch / "node.log", "w") as log:
             listen = ["-L", f"/ip4/0.0.0.0/tcp/{PORT}", "-L", f"/ip4/0.0.0.0/udp/{PORT}/quic-v1"]
-            self.lab.start("node", [self.options.program, "node", "--json", *listen, *known,
-                                    "--key", self.scratch / "node.key"], stdout=log, stderr=log)
+            return self.lab.start("node", [self.options.program, "node", "--json", *listen, *known, *words,
+                                           "--key", self.scratch / "node.key"], stdout=log, stderr=log)
 
     def disturb(self):
         """Every seven seconds the flaky servers that die are killed and come back; those that hang do so for five."""
