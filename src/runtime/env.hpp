@@ -69,6 +69,9 @@ class Env {
   /// Marks a rare path: a simulation counts how often `name` was passed, so that a test of many
   /// seeds can require that it was seen. Nothing happens in a real program.
   virtual void probe(std::string_view) {}
+  /// How long this machine was asleep since it was started. now() stands still meanwhile; the
+  /// clocks of others, such as those of leases, do not.
+  virtual Duration slept() const = 0;
 
   /// Ends after `duration`, at the earliest at the next turn. Errors: `Errc::cancelled`.
   Task<> sleep_for(Duration duration);

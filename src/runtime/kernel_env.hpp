@@ -26,6 +26,7 @@ class KernelEnv final : public Env {
   asio::any_io_executor executor() override { return io_.get_executor(); }
   TimePoint now() const override { return std::chrono::steady_clock::now(); }
   WallTime wall_now() const override { return std::chrono::system_clock::now(); }
+  Duration slept() const override;
   TimerQueue& timers() override { return timers_; }
   void random(std::span<std::uint8_t> out) override;
 

@@ -16,11 +16,13 @@
 #include <net/if.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 namespace pyrsia {
 namespace {
@@ -56,6 +58,17 @@ KernelEnv::KernelEnv(const RealEnvConfig& config)
 
 KernelEnv::~KernelEnv() {
   if (blocking_) blocking_->join();
+}
+
+Duration KernelEnv::slept() const {
+  const auto read = [](clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);  // Cannot fail for these two.
+    return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
+  };
+  // In this order: who is held up between the two gets too little, never a sleep that was none.
+  const auto with_sleep = read(CLOCK_BOOTTIME);
+  return std::max(with_sleep - read(CLOCK_MONOTONIC), Duration(0));
 }
 
 void KernelEnv::random(std::span<std::uint8_t> out) {

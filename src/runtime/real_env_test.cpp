@@ -9,6 +9,7 @@
 
 #include <array>
 #include <csignal>
+#include <ctime>
 #include <thread>
 
 namespace pyrsia {
@@ -435,6 +436,18 @@ TEST_F(RealEnv, SignalsReachTheProgram) {
   };
   EXPECT_TRUE(run(env(), with_timeout(env(), kLimit, raises_and_waits(caught)), on_signal));
   EXPECT_EQ(signals, (std::vector<int>{SIGTERM, SIGINT}));
+}
+
+TEST_F(RealEnv, WhatItHasSleptIsWhatOneClockIsAheadOfTheOther) {
+  const auto read = [](clockid_t clock) {
+    timespec time{};
+    EXPECT_EQ(::clock_gettime(clock, &time), 0);
+    return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
+  };
+  const auto awake = read(CLOCK_MONOTONIC);
+  const auto slept = env().slept();
+  EXPECT_GE(slept, Duration(0));
+  EXPECT_LE(slept, read(CLOCK_BOOTTIME) - awake);
 }
 
 TEST_F(RealEnv, KnowsTheLoopbackInterface) {

@@ -12,6 +12,7 @@ class BareEnv : public Env {
   asio::any_io_executor executor() override { return world_.executor(); }
   TimePoint now() const override { return world_.now(); }
   WallTime wall_now() const override;
+  Duration slept() const override { return Duration(0); }
   TimerQueue& timers() override { return world_.timers(); }
   void random(std::span<std::uint8_t> out) override;
 

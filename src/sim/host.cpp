@@ -24,7 +24,11 @@ class SimHost::Watcher final : public NetworkWatcher {
   }
   ~Watcher() override { host_.watchers_.erase(this); }
 
-  Task<> changed() override { return event_.wait(); }
+  Task<> changed() override {
+    if (host_.is_watchable_) PYRSIA_CO_TRY(co_await event_.wait());
+    if (!host_.is_watchable_) co_return Errc::network_failed;
+    co_return ok;
+  }
   std::vector<AdvertisedNat64> nat64_prefixes() override { return host_.nat64_; }
   void notify() { event_.notify(); }
 
@@ -71,10 +75,11 @@ std::vector<Gateway> SimHost::default_gateways() {
   return is_up_ ? gateways_ : std::vector<Gateway>();
 }
 
-void SimHost::set_gateways(const std::vector<std::string>& addresses) {
+void SimHost::set_gateways(const std::vector<std::string>& addresses,
+                           const std::string& hardware_address) {
   gateways_.clear();
   for (const auto& text : addresses)
-    gateways_.push_back({"eth0", IpAddress::parse(text).value(), ""});
+    gateways_.push_back({"eth0", IpAddress::parse(text).value(), hardware_address});
 }
 
 Task<std::vector<IpAddress>> SimHost::resolve(std::string name, IpFamily family) {
@@ -123,7 +128,13 @@ void SimHost::announce_network_change() {
   for (auto* watcher : watchers_) watcher->notify();
 }
 
+void SimHost::set_watchable(bool is_watchable) {
+  is_watchable_ = is_watchable;
+  announce_network_change();
+}
+
 Result<std::unique_ptr<NetworkWatcher>> SimHost::watch_network() {
+  if (!is_watchable_) return Errc::network_failed;
   return std::make_unique<Watcher>(*this);
 }
 

@@ -25,7 +25,8 @@ class SimHost final : public BareEnv, public Node {
           SimNat* behind, Duration access_delay, std::mt19937_64 random);
 
   void random(std::span<std::uint8_t> out) override;
-  WallTime wall_now() const override { return BareEnv::wall_now() + wall_offset_; }
+  WallTime wall_now() const override { return BareEnv::wall_now() + slept_ + wall_offset_; }
+  Duration slept() const override { return slept_; }
   Result<std::unique_ptr<TcpListener>> tcp_listen(const Endpoint& local,
                                                   const TcpListenOptions& options) override;
   Task<std::unique_ptr<TcpSocket>> tcp_connect(Endpoint remote, TcpConnectOptions options) override;
@@ -51,14 +52,21 @@ class SimHost final : public BareEnv, public Node {
   /// told.
   void set_addresses(const std::vector<std::string>& addresses);
   /// What its default routes lead to; at first nowhere. Only default_gateways() tells it.
-  void set_gateways(const std::vector<std::string>& addresses);
+  /// `hardware_address`: of all of them; empty if nobody has spoken to them yet.
+  void set_gateways(const std::vector<std::string>& addresses,
+                    const std::string& hardware_address = "02:00:00:00:00:01");
   /// Resets all TCP connections with `ip` at both ends. Returns how many there were.
   std::size_t break_connections(const std::string& ip);
   /// What routers advertise. Watchers are told.
   void set_nat64(std::vector<AdvertisedNat64> prefixes);
   /// Watchers are told that something has changed, such as a route.
   void announce_network_change();
+  /// False: watchers end with `Errc::network_failed`, and there are no new ones.
+  void set_watchable(bool is_watchable);
   std::size_t connection_count() const { return tcp_.connection_count(); }
+  /// It has just slept so long. Where others are to have noticed, let them sleep as well: virtual
+  /// time is one for all.
+  void sleep(Duration duration) { slept_ += duration; }
   /// The calendar jumps.
   void set_wall_offset(Duration offset) { wall_offset_ = offset; }
 
@@ -86,6 +94,8 @@ class SimHost final : public BareEnv, public Node {
   std::set<Watcher*> watchers_;
   TcpStack tcp_;
   UdpStack udp_;
+  bool is_watchable_ = true;
+  Duration slept_{0};
 };
 
 }  // namespace pyrsia::sim
