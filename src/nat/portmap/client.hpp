@@ -26,7 +26,7 @@ struct Outside {
 /// What a router says on its own clock, and when we heard it.
 struct EpochSample {
   std::uint32_t seconds = 0;
-  TimePoint at;
+  TimePoint at;  ///< Env::now(), and what we have slept: the router has not.
 };
 
 /// One mapping as a router lists it.

@@ -70,7 +70,7 @@ class FakeRouter {
   IpAddress external;  ///< What it says; may be a lie.
 
   Result<> start() {
-    booted_ = env_.now();
+    booted_ = clock();
     PYRSIA_TRY(control_, env_.udp_bind({inside_, pcp::kServerPort}));
     PYRSIA_TRY(ssdp_, env_.udp_bind({inside_, upnp::kSsdpPort}));
     PYRSIA_TRY(http_, env_.tcp_listen({inside_, 0}, {}));
@@ -87,7 +87,7 @@ class FakeRouter {
   void restart() {
     for (const auto& [key, entry] : table) forward_(key, std::nullopt);
     table.clear();
-    booted_ = env_.now();
+    booted_ = clock();
   }
   /// Tells a client of it, without being asked.
   Result<> announce(const IpAddress& client) {
@@ -98,8 +98,9 @@ class FakeRouter {
 
  private:
   IpAddress outside() { return does.moves_always ? IpAddress::v4({73, 1, 9, ++moves_}) : external; }
+  TimePoint clock() const { return env_.now() + env_.slept(); }
   std::uint32_t epoch() {
-    const auto up = std::chrono::duration_cast<std::chrono::seconds>(env_.now() - booted_);
+    const auto up = std::chrono::duration_cast<std::chrono::seconds>(clock() - booted_);
     return static_cast<std::uint32_t>(up.count()) + (epoch_ahead_ += does.epoch_jump);
   }
 

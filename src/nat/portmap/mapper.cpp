@@ -40,6 +40,7 @@ Mapper::Mapper(Env& env, MapperConfig config, const AddressClassifier& classifie
       log_(log),
       context_{env, metrics,
                [this](std::string_view text) { log_.debug("port mapping", {{"what", text}}); }},
+      slept_(env.slept()),
       woken_(env.executor()),
       hop_progress_(env.executor()),
       tasks_(env) {}
@@ -128,7 +129,22 @@ Task<> Mapper::run() {
   co_return ok;
 }
 
+void Mapper::age_leases() {
+  const auto slept = env_.slept() - slept_;
+  slept_ += slept;
+  if (slept == Duration(0)) return;
+  for (auto& [local, path] : paths_) {
+    for (auto& [listener, lease] : path.leases) {
+      for (auto& leg : lease.legs) {
+        leg.renew_at -= slept;
+        if (leg.expires_at != TimePoint::max()) leg.expires_at -= slept;
+      }
+    }
+  }
+}
+
 Task<> Mapper::round() {
+  age_leases();
   const bool is_new = std::exchange(is_network_new_, false);
   PYRSIA_CO_TRY(co_await find_paths());
   if (paths_.empty()) metrics_.no_gateway.add();

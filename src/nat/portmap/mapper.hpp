@@ -182,6 +182,8 @@ class Mapper {
   Task<> listen_for_restarts();
 
   void judge(const Path& path, const Listener& listener, Lease& lease, bool was_reached);
+  /// Takes off what the leases have lost while this machine slept.
+  void age_leases();
   void granted(Leg& leg, const Grant& grant);
   void failed(Lease& lease, std::string why);
   void tell(Path& path, const Listener& listener, Lease& lease);
@@ -202,6 +204,7 @@ class Mapper {
   std::vector<Listener> listeners_;
   std::vector<IpAddress> observed_;
   std::map<IpAddress, Path> paths_;  ///< By our address.
+  Duration slept_;  ///< What age_leases() has taken off, since the machine was started.
   bool has_looked_ = false;
   bool is_network_new_ = true;
   bool is_stopping_ = false;

@@ -41,7 +41,7 @@ Task<Response> NatPmpClient::exchange(const Request& request, std::string& detai
   PYRSIA_CO_TRY(const auto bytes, co_await ask(context_, *socket, question, plan_));
   const auto response = *decode_response(bytes);
   context_.say("from " + question.server.to_string() + ": " + to_string(response));
-  epoch_ = EpochSample{response.epoch_seconds, context_.env.now()};
+  epoch_ = EpochSample{response.epoch_seconds, context_.env.now() + context_.env.slept()};
   if (response.result == ResultCode::success) co_return response;
   outside_.is_missing = response.result == ResultCode::network_failure;
   context_.metrics.refusals.add();

@@ -49,7 +49,7 @@ Task<Response> PcpClient::exchange(const Request& request, std::string& detail) 
     co_return Errc::not_supported;
   }
   if (response.epoch_seconds > 0 || response.result == ResultCode::success)
-    epoch_ = EpochSample{response.epoch_seconds, context_.env.now()};
+    epoch_ = EpochSample{response.epoch_seconds, context_.env.now() + context_.env.slept()};
   if (response.result == ResultCode::success) co_return response;
   outside_.is_missing = response.result == ResultCode::network_failure;
   context_.metrics.refusals.add();
