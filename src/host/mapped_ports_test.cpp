@@ -247,5 +247,56 @@ TEST(MappedPorts, WithoutAMemoryNothingIsKnownOfAnEarlierStart) {
   EXPECT_NE(home.router.table.begin()->second.nonce, nonce);
 }
 
+/// Somebody else is there, and even speaks our protocol.
+TEST(MappedPorts, APublicAddressThatIsSomebodyElsesIsBrokenAndDoesNotCount) {
+  Home home;
+  Config config;
+  config.is_listen_only = true;
+  config.port_mapping.mode = PortMappingMode::off;
+  auto& other = home.net.add_host({.name = "other", .addresses = {"73.9.9.9"}});
+  home.start(*home.make(other, 20, std::move(config)));
+  home.router.external = ip("73.9.9.9");
+  home.router.does.does_nothing = true;
+  home.start_node();
+  home.world.run_for(90s);
+  EXPECT_EQ(home.mapping().state, "broken") << home.mapping().reason;
+  EXPECT_NE(home.mapping().reason.find("peers see us at 73.1.2.3"), std::string::npos)
+      << home.mapping().reason;
+  EXPECT_FALSE(home.is_advertised("73.9.9.9"));
+  EXPECT_EQ(home.node->nat().status, Reachability::unreachable) << home.node->nat().reason;
+  EXPECT_EQ(home.stages(), (std::vector{made, broken}));
+}
+
+TEST(MappedPorts, AnOutsideAddressOfTheOtherFamilyIsALie) {
+  for (const bool by_upnp : {false, true}) {
+    Home home;
+    home.router.does.speaks_pcp = !by_upnp;
+    home.router.does.speaks_nat_pmp = false;
+    home.router.does.speaks_upnp = by_upnp;
+    home.router.external = ip("2a00:1::1");
+    home.start_node();
+    home.world.run_for(90s);
+    EXPECT_EQ(home.mapping().state, "none") << home.mapping().reason;
+    EXPECT_NE(home.mapping().reason.find("2a00:1::1"), std::string::npos) << home.mapping().reason;
+    EXPECT_TRUE(home.stages().empty());
+    EXPECT_TRUE(home.router.table.empty());  // What is of no use is given back.
+    for (const auto& each : home.node->nat().addresses) EXPECT_FALSE(each.address.ip()->is_v6());
+  }
+}
+
+TEST(MappedPorts, UpnpThatListsAMappingAndForwardsNothingIsBroken) {
+  Home home;
+  home.router.does.speaks_pcp = home.router.does.speaks_nat_pmp = false;
+  home.router.does.does_nothing = true;
+  home.start_node();
+  home.world.run_for(90s);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  EXPECT_EQ(home.mapping().state, "broken") << home.mapping().reason;
+  EXPECT_EQ(home.mapping().protocol, "upnp");
+  EXPECT_FALSE(home.is_advertised("73.1.2.3"));
+  EXPECT_EQ(home.node->nat().status, Reachability::unreachable);
+  EXPECT_EQ(home.stages(), (std::vector{made, broken}));
+}
+
 }  // namespace
 }  // namespace pyrsia

@@ -366,7 +366,9 @@ Task<> Mapper::make(Path& path, const Listener& listener) {
     const auto grant = co_await path.routers[hop]->map(leg.request, why);
     if (!grant && grant.error() == Errc::cancelled) co_return grant.error();
     if (!grant) break;
-    if (is_lie(classifier_, grant->external.ip)) {
+    // A mapping of ours leads outside in its own family; anything else nobody could dial.
+    const bool is_other_family = grant->external.ip.is_v6() != internal.ip.is_v6();
+    if (is_other_family || is_lie(classifier_, grant->external.ip)) {
       metrics_.lies.add();
       why = words_of_lie(path.routers[hop]->route().server, grant->external.ip);
       std::string ignored;
