@@ -209,9 +209,12 @@ class Session {
     out.text = fmt::format("{} is open at {} by {}, {}\n", port, grant->external.to_string(),
                            name(method), lifetime_text(grant->lifetime));
     add_grant(asked, *grant, method, out);
-    auto& known = memory_.at(host::key_of(place_.gateway, place_.local));
-    known.protocol = name(method);
-    known.nonce = to_hex(router_->nonce());  // By which it can be taken away again.
+    // Now that we have spoken to it, its hardware address is known.
+    const auto place = portmap::network_of(env_, place_.local.ip).value_or(place_);
+    if (auto* known = memory_.at(host::key_of(place.gateway, place.local))) {
+      known->protocol = name(method);
+      known->nonce = to_hex(router_->nonce());  // By which it can be taken away again.
+    }
     co_return ok;
   }
 

@@ -11,12 +11,6 @@
 namespace pyrsia {
 namespace {
 
-/// How often old evidence is let go.
-constexpr Duration kHouseInterval = std::chrono::seconds(1);
-/// How often the network memory is written, if it has changed; and at the end.
-constexpr Duration kSaveInterval = std::chrono::minutes(1);
-/// What changes within this is one change of the network.
-constexpr Duration kNetworkDebounce = std::chrono::milliseconds(100);
 /// How long it takes at most until those are connected that can be.
 constexpr Duration kStart = std::chrono::seconds(10);
 
@@ -194,6 +188,7 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                       log.debug("too many AutoNAT servers", {});
                   }},
              log.named("bootstrap")),
+      nat64_doubted(env.executor()),
       tasks(env) {
   transport::tcp::Config tcp_config;
   tcp_config.securities = security_protocols(config.security);
@@ -233,6 +228,8 @@ Task<> Host::State::start(std::string* detail) {
   PYRSIA_CO_TRY(co_await learn_nat64());
   PYRSIA_CO_TRY(listen_on_all(detail));
   PYRSIA_CO_TRY(co_await memory.load());
+  came_here_at = env.now();
+  look_which_network();
   on_listen_addresses_changed();
   mapped_ports.start();
   shared_ports->start();
@@ -241,6 +238,7 @@ Task<> Host::State::start(std::string* detail) {
   joiner.start();
   tasks.spawn(keep_house());
   tasks.spawn(watch_network());
+  tasks.spawn(follow_nat64());
   if (web_certificate.is_configured()) tasks.spawn(web_certificate.watch());
   co_return ok;
 }
@@ -404,19 +402,6 @@ void Host::State::on_listen_addresses_changed() {
   addresses_changed();
 }
 
-void Host::State::close_connections_of_lost_addresses() {
-  std::set<IpAddress> ours;
-  for (const auto& each : env.interface_addresses()) ours.insert(each.ip);
-  for (const auto& connection : swarm.connections()) {
-    const auto ip = connection.local.ip();
-    // Its packets have no way back; waiting for the keep-alive would only delay the next verdict.
-    // QUIC moves: its next packet leaves from what address we have now.
-    if (!ip || ip->is_loopback() || connection.local.is_quic_v1() || ours.contains(*ip)) continue;
-    observed.remove(connection.id);
-    swarm.close_connection(connection.id);
-  }
-}
-
 void Host::State::on_identified(const swarm::ConnectionInfo& connection,
                                 const identify::Info& info) {
   const bool is_new = info.observed &&
@@ -459,29 +444,6 @@ void Host::State::judge_mappings(bool are_new) {
     std::erase_if(verdicts,
                   [](const AddressVerdict& one) { return one.status != Reachability::reachable; });
   mapped_ports.judge(verdicts, std::move(seen_at));
-}
-
-void Host::State::remember_network() {
-  const auto network = mapped_ports.network();
-  if (!network) return;
-  auto& known = memory.at(*network);
-  if (reachability.status() != Reachability::unknown) known.verdict = name(reachability.status());
-  const auto mapping = observed.port_mapping(false, false).mapping;
-  if (mapping != host::PortMapping::unknown)
-    known.port_mapping = mapping == host::PortMapping::endpoint_independent ? "endpoint_independent"
-                                                                            : "endpoint_dependent";
-}
-
-NatReport Host::State::nat() const {
-  auto report = reachability.report(env.now());
-  if (report.status != Reachability::unknown) return report;
-  const auto network = mapped_ports.network();
-  const auto* known = network ? memory.find(*network) : nullptr;
-  // Another router may have the same numbers: until its hardware address is known, nothing is said.
-  const bool is_same = known && known->key.hardware_address == network->hardware_address;
-  const auto words = is_same ? words_of(*known) : std::string();
-  if (!words.empty()) report.reason += (report.reason.empty() ? "" : "; ") + words;
-  return report;
 }
 
 void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
@@ -652,56 +614,6 @@ void Host::State::record(const host::ReachabilityInput& input) {
   if (!config.evidence_sink) return;
   if (!std::exchange(is_recording, true)) config.evidence_sink(std::string(host::kRecordHeader));
   config.evidence_sink(host::to_line({env.now(), input}));
-}
-
-void Host::State::recheck(const std::string& why) {
-  log.info("looking at our addresses again", {{"reason", why}});
-  ++network_change_count;
-  swarm.refresh_listen_addresses();
-  close_connections_of_lost_addresses();
-  addresses_changed();
-  mapped_ports.network_changed();
-  shared_ports->reconsider();
-  feed(host::Doubt{why});
-}
-
-Task<> Host::State::watch_network() {
-  auto watcher = env.watch_network();
-  if (!watcher) {  // Then the interfaces are still looked at every few seconds.
-    log.warning("cannot watch the network of this machine", {{"error", watcher.error()}});
-    co_return ok;
-  }
-  network_watcher = *std::move(watcher);
-  for (;;) {
-    PYRSIA_CO_TRY(co_await network_watcher->changed());
-    PYRSIA_CO_TRY(co_await env.sleep_for(kNetworkDebounce));
-    PYRSIA_CO_TRY(co_await learn_nat64());
-    recheck("the network of this machine has changed");
-  }
-}
-
-Task<> Host::State::learn_nat64() {
-  std::vector<AdvertisedNat64> advertised;
-  if (network_watcher) advertised = network_watcher->nat64_prefixes();
-  co_return co_await nat64.learn(std::move(advertised));
-}
-
-Task<> Host::State::keep_house() {
-  auto next_save = env.now() + kSaveInterval;
-  for (;;) {
-    PYRSIA_CO_TRY(co_await env.sleep_for(kHouseInterval));
-    feed_servers();
-    choose_version();
-    const bool was_asleep = wake_detector.look(env.now(), env.wall_now());
-    if (was_asleep) recheck("this machine was asleep");
-    if (was_asleep || nat64.is_unanswered()) PYRSIA_CO_TRY(co_await learn_nat64());
-    feed(host::TimePassed());
-    if (observed.expire(env.now())) addresses_changed();
-    if (env.now() >= next_save) {
-      next_save = env.now() + kSaveInterval;
-      PYRSIA_CO_TRY(co_await memory.save());
-    }
-  }
 }
 
 }  // namespace pyrsia

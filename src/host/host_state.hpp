@@ -20,6 +20,7 @@
 #include "protocols/identify/identifier.hpp"
 #include "protocols/perf/server.hpp"
 #include "protocols/ping/pinger.hpp"
+#include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
 #include "swarm/swarm.hpp"
 #include "transport/quic/transport.hpp"
@@ -95,6 +96,9 @@ struct Host::State final : private swarm::Observer,
   std::uint64_t network_change_count = 0;
   std::vector<host::MappingChanged> port_mappings;  ///< Those that are there.
   host::WakeDetector wake_detector;
+  std::optional<host::NetworkKey> here;  ///< Our network, if it can be told from others.
+  TimePoint came_here_at{};              ///< Or later: when something may have changed it.
+  Event nat64_doubted;
   bool is_recording = false;  ///< The header has been written.
   TaskGroup tasks;
 
@@ -132,13 +136,18 @@ struct Host::State final : private swarm::Observer,
   /// Everything may be different from before: looks at it all again.
   void recheck(const std::string& why);
   Task<> watch_network();
+  /// Acts on what the watcher tells. Ends with its error.
+  Task<> follow_network();
   /// Tells the client when the next probe is due, if that has changed.
   void plan_probe();
   void judge_mappings(bool are_new);
+  void look_which_network();
   /// Keeps what was learned of the network that we are in.
   void remember_network();
   Task<> keep_house();
   Task<> learn_nat64();
+  /// Learns it again whenever it is doubted: what waits for DNS keeps nobody waiting.
+  Task<> follow_nat64();
 };
 
 }  // namespace pyrsia

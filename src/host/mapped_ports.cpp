@@ -163,13 +163,9 @@ void MappedPorts::on_mapping(const portmap::MappingEvent& event) {
   callbacks_.on_change(change);
 }
 
-portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) {
-  const auto key = key_of(network.gateway, network.local);
-  std::erase_if(networks_, [&](const NetworkKey& each) { return each.gateway == key.gateway; });
-  networks_.insert(networks_.begin(), key);
-  if (networks_.size() > kMaxNetworks) networks_.pop_back();
+portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) const {
   portmap::Recalled recalled;
-  const auto* known = memory_.find(key);
+  const auto* known = memory_.find(key_of(network.gateway, network.local));
   if (!known) return recalled;
   if (const auto method = portmap::parse_method(known->protocol)) recalled.method = *method;
   const auto nonce = from_hex(known->nonce);
@@ -181,23 +177,14 @@ portmap::Recalled MappedPorts::recall(const portmap::NetworkId& network) {
 }
 
 void MappedPorts::remember(const portmap::NetworkId& network, const portmap::Recalled& recalled) {
-  auto& known = memory_.at(completed(key_of(network.gateway, network.local)));
-  known.protocol = recalled.method ? name(*recalled.method) : "";
-  if (recalled.nonce) known.nonce = to_hex(*recalled.nonce);
-}
-
-std::optional<NetworkKey> MappedPorts::network() const {
-  if (networks_.empty()) return std::nullopt;
-  return completed(networks_.front());
-}
-
-/// A router's hardware address is known once something was sent to it, which may be after its
-/// network was found.
-NetworkKey MappedPorts::completed(NetworkKey key) const {
-  if (!key.hardware_address.empty()) return key;
-  for (const auto& gateway : env_.default_gateways())
-    if (gateway.ip.to_string() == key.gateway) key.hardware_address = gateway.hardware_address;
-  return key;
+  auto gateway = network.gateway;
+  // When the mapper came here, nobody may have spoken to the router yet.
+  for (const auto& each : env_.default_gateways())
+    if (each.ip == gateway.ip && each.interface_name == gateway.interface_name) gateway = each;
+  auto* known = memory_.at(key_of(gateway, network.local));
+  if (!known) return;
+  known->protocol = recalled.method ? name(*recalled.method) : "";
+  if (recalled.nonce) known->nonce = to_hex(*recalled.nonce);
 }
 
 }  // namespace pyrsia::host

@@ -49,14 +49,11 @@ class MappedPorts final : private portmap::Observer {
 
   PortMappingReport report() const;
   const portmap::Metrics& metrics() const { return metrics_; }
-  /// The network that we are in, for what else is to be remembered of it. Nothing: not known.
-  std::optional<NetworkKey> network() const;
 
  private:
   void on_mapping(const portmap::MappingEvent& event) override;
-  portmap::Recalled recall(const portmap::NetworkId& network);
+  portmap::Recalled recall(const portmap::NetworkId& network) const;
   void remember(const portmap::NetworkId& network, const portmap::Recalled& recalled);
-  NetworkKey completed(NetworkKey key) const;
 
   Env& env_;
   bool is_on_;
@@ -64,7 +61,6 @@ class MappedPorts final : private portmap::Observer {
   Callbacks callbacks_;
   Logger log_;
   portmap::Metrics metrics_;
-  std::vector<NetworkKey> networks_;
   std::set<IpAddress> listen_ips_;
   std::optional<portmap::Mapper> mapper_;
 };

@@ -75,6 +75,10 @@ struct Home {
     Config config;
     config.peers = boots;
     config.network_memory = memory;
+    if (!maps_ports) {
+      config.port_mapping.mode = PortMappingMode::off;
+      config.announce = {addr("/ip4/73.1.2.3/tcp/44000")};
+    }
     node = make(node_machine, 9, std::move(config));
     start(*node);
   }
@@ -83,6 +87,26 @@ struct Home {
     hosts.pop_back();
     node = nullptr;
   }
+  /// Starts where it knows nobody whom it could ask, and returns what it says of its NAT.
+  std::string words_of_a_lonely_start() {
+    const auto known = std::exchange(boots, {});
+    start_node();
+    world.run_for(1s);
+    const auto report = node->nat();
+    EXPECT_EQ(report.status, Reachability::unknown);
+    stop_node();
+    boots = known;
+    return report.reason;
+  }
+  void run_once() {
+    start_node();
+    world.run_for(90s);
+    stop_node();
+  }
+  void open_by_hand() {
+    nat.table().add_forward({sim::Protocol::tcp, 44000, {ip("192.168.1.2"), 44000}});
+  }
+  void close_by_hand() { nat.table().remove_forward(sim::Protocol::tcp, 44000); }
   /// The carrier's own router, which maps as well.
   void add_second() {
     auto& machine = add_machine("cgn", "100.64.0.1", carrier);
@@ -115,6 +139,7 @@ struct Home {
   std::unique_ptr<FakeRouter> second;
   std::vector<Multiaddr> boots;
   std::optional<std::filesystem::path> memory;
+  bool maps_ports = true;  ///< Else it is told of the port that is open by hand.
   std::vector<std::unique_ptr<Host>> hosts;
   Host* node = nullptr;
 
@@ -194,7 +219,7 @@ TEST(MappedPorts, TheSecondHopIsNamedWhereItDoesNothing) {
 /// No verdict changes meanwhile: the port stays open by hand, whatever the router says.
 TEST(MappedPorts, AMappingThatComesBackIsJudgedThoughTheVerdictOfItsAddressStays) {
   Home home;
-  home.nat.table().add_forward({sim::Protocol::tcp, 44000, {ip("192.168.1.2"), 44000}});
+  home.open_by_hand();
   auto& does = home.router.does;
   does.does_nothing = true;
   does.speaks_nat_pmp = does.speaks_upnp = false;
@@ -245,6 +270,80 @@ TEST(MappedPorts, WithoutAMemoryNothingIsKnownOfAnEarlierStart) {
   EXPECT_EQ(home.node->nat().reason.find("when last"), std::string::npos);
   ASSERT_EQ(home.router.table.size(), 1U);
   EXPECT_NE(home.router.table.begin()->second.nonce, nonce);
+}
+
+constexpr const char* kWasReachable = "when last in this network: reachable";
+constexpr const char* kAnotherRouter = "02:00:00:00:00:99";
+
+TEST(MappedPorts, TheVerdictIsRememberedThoughPortMappingIsOff) {
+  const host::Scratch scratch;
+  Home home;
+  home.memory = scratch.path / "memory.json";
+  home.maps_ports = false;
+  home.open_by_hand();
+  home.run_once();
+  EXPECT_NE(home.words_of_a_lonely_start().find(kWasReachable), std::string::npos);
+}
+
+TEST(MappedPorts, ARouterThatIsNotKnownYetIsTakenForNoOther) {
+  const host::Scratch scratch;
+  Home home;
+  home.memory = scratch.path / "memory.json";
+  home.run_once();
+  // Another home with the same numbers, whose router nobody has spoken to.
+  home.node_machine.set_gateways({"192.168.1.1"}, "");
+  EXPECT_EQ(home.words_of_a_lonely_start().find("when last"), std::string::npos);
+  home.router.does.does_nothing = true;
+  home.run_once();
+  home.node_machine.set_gateways({"192.168.1.1"}, kAnotherRouter);
+  EXPECT_EQ(home.words_of_a_lonely_start().find("when last"), std::string::npos);
+  home.node_machine.set_gateways({"192.168.1.1"});
+  EXPECT_NE(home.words_of_a_lonely_start().find(kWasReachable), std::string::npos);
+}
+
+TEST(MappedPorts, ARouterThatIsSpokenToLaterIsRememberedAndRecalledThen) {
+  const host::Scratch scratch;
+  Home home;
+  home.memory = scratch.path / "memory.json";
+  home.node_machine.set_gateways({"192.168.1.1"}, "");
+  home.start_node();
+  home.node_machine.set_gateways({"192.168.1.1"});
+  home.world.run_for(90s);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  const auto nonce = home.router.table.begin()->second.nonce;
+  home.stop_node();
+
+  home.boots.clear();
+  home.start_node();
+  home.world.run_for(1s);
+  ASSERT_EQ(home.router.table.size(), 1U);
+  EXPECT_EQ(home.router.table.begin()->second.nonce, nonce);
+  home.stop_node();
+
+  home.node_machine.set_gateways({"192.168.1.1"}, "");
+  home.start_node();
+  home.node_machine.set_gateways({"192.168.1.1"});
+  home.world.run_for(3s);
+  EXPECT_NE(home.node->nat().reason.find(kWasReachable), std::string::npos);
+}
+
+TEST(MappedPorts, WhatIsLearnedElsewhereIsNotWrittenDownForTheLastNetwork) {
+  const host::Scratch scratch;
+  Home home;
+  home.memory = scratch.path / "memory.json";
+  home.maps_ports = false;
+  home.open_by_hand();
+  home.start_node();
+  home.world.run_for(90s);
+  ASSERT_EQ(home.node->nat().status, Reachability::reachable);
+  home.node_machine.set_gateways({});
+  home.close_by_hand();
+  home.node_machine.announce_network_change();
+  home.world.run_for(90s);
+  ASSERT_EQ(home.node->nat().status, Reachability::unreachable);
+  home.stop_node();
+  home.node_machine.set_gateways({"192.168.1.1"});
+  EXPECT_NE(home.words_of_a_lonely_start().find(kWasReachable), std::string::npos);
 }
 
 /// Somebody else is there, and even speaks our protocol.

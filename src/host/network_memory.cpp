@@ -44,7 +44,9 @@ std::optional<KnownNetwork> read_entry(const json::value& value) {
       read_text(*entry, "protocol", out.protocol) && read_text(*entry, "nonce", out.nonce) &&
       read_text(*entry, "verdict", out.verdict) &&
       read_text(*entry, "port_mapping", out.port_mapping);
-  if (!is_good || out.key.gateway.empty() || out.key.prefix.empty()) return std::nullopt;
+  const auto& key = out.key;
+  if (!is_good || key.gateway.empty() || key.prefix.empty() || key.hardware_address.empty())
+    return std::nullopt;
   out.seen_at = WallTime(std::chrono::seconds(seen_at));
   return out;
 }
@@ -53,7 +55,7 @@ json::object to_json(const KnownNetwork& network) {
   using std::chrono::duration_cast, std::chrono::seconds;
   json::object out;
   out["gateway"] = network.key.gateway;
-  if (!network.key.hardware_address.empty()) out["hardware_address"] = network.key.hardware_address;
+  out["hardware_address"] = network.key.hardware_address;
   out["prefix"] = network.key.prefix;
   out["seen_at"] = duration_cast<seconds>(network.seen_at.time_since_epoch()).count();
   if (!network.protocol.empty()) out["protocol"] = network.protocol;
@@ -61,12 +63,6 @@ json::object to_json(const KnownNetwork& network) {
   if (!network.verdict.empty()) out["verdict"] = network.verdict;
   if (!network.port_mapping.empty()) out["port_mapping"] = network.port_mapping;
   return out;
-}
-
-bool is_same(const NetworkKey& a, const NetworkKey& b) {
-  return a.gateway == b.gateway && a.prefix == b.prefix &&
-         (a.hardware_address == b.hardware_address || a.hardware_address.empty() ||
-          b.hardware_address.empty());
 }
 
 }  // namespace
@@ -160,15 +156,15 @@ Task<> NetworkMemory::save() {
 }
 
 const KnownNetwork* NetworkMemory::find(const NetworkKey& key) const {
-  const auto same = [&](const KnownNetwork& each) { return is_same(each.key, key); };
-  const auto found = std::ranges::find_if(networks_, same);
+  if (key.hardware_address.empty()) return nullptr;
+  const auto found = std::ranges::find(networks_, key, &KnownNetwork::key);
   return found == networks_.end() ? nullptr : &*found;
 }
 
-KnownNetwork& NetworkMemory::at(const NetworkKey& key) {
+KnownNetwork* NetworkMemory::at(const NetworkKey& key) {
+  if (key.hardware_address.empty()) return nullptr;
   KnownNetwork entry;
-  const auto same = [&](const KnownNetwork& each) { return is_same(each.key, key); };
-  const auto found = std::ranges::find_if(networks_, same);
+  const auto found = std::ranges::find(networks_, key, &KnownNetwork::key);
   if (found != networks_.end()) {
     entry = std::move(*found);
     networks_.erase(found);
@@ -176,12 +172,10 @@ KnownNetwork& NetworkMemory::at(const NetworkKey& key) {
     networks_.pop_back();
     metrics_.forgotten.add();
   }
-  const auto known_hardware = entry.key.hardware_address;
   entry.key = key;
-  if (key.hardware_address.empty()) entry.key.hardware_address = known_hardware;
   entry.seen_at = std::chrono::floor<std::chrono::seconds>(env_.wall_now());
   networks_.insert(networks_.begin(), std::move(entry));
-  return networks_.front();
+  return &networks_.front();
 }
 
 }  // namespace pyrsia::host

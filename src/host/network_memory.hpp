@@ -22,10 +22,10 @@ inline constexpr std::size_t kMaxNetworks = 32;     ///< Then the one not seen f
 inline constexpr std::size_t kMaxMemoryText = 128;  ///< Bytes of any text in it.
 
 /// A network is its router and its prefix; the router's hardware address tells two networks with
-/// the same numbers apart.
+/// the same numbers apart: half of all homes have 192.168.1.1. Without it nothing is remembered.
 struct NetworkKey {
   std::string gateway;           ///< "192.168.1.1"
-  std::string hardware_address;  ///< "02:42:ac:11:00:02"; empty if it was not known.
+  std::string hardware_address;  ///< "02:42:ac:11:00:02"; empty if it is not known.
   std::string prefix;            ///< "192.168.1.0/24"
 
   auto operator<=>(const NetworkKey&) const = default;
@@ -75,10 +75,12 @@ class NetworkMemory {
   /// Writes it if it has changed. A failure is counted, not told. Errors: `Errc::cancelled`.
   Task<> save();
 
-  /// Nothing if the network was never seen.
+  /// Nothing if the network was never seen, or cannot be told from others: without a hardware
+  /// address.
   const KnownNetwork* find(const NetworkKey& key) const;
-  /// The entry of this network, new if need be, now the one seen last. Valid until the next call.
-  KnownNetwork& at(const NetworkKey& key);
+  /// The entry of this network, new if need be, now the one seen last. Nothing without a hardware
+  /// address. Valid until the next call.
+  KnownNetwork* at(const NetworkKey& key);
 
   const NetworkMemoryMetrics& metrics() const { return metrics_; }
 

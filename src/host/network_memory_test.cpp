@@ -37,10 +37,13 @@ TEST(NetworkMemory, WhatIsWrittenIsReadAgain) {
 TEST(NetworkMemory, EntriesThatAreNoGoodAreLeftOut) {
   const auto read = read_networks(
       R"({"schema":"pyrsia.networks/1","more":1,"networks":[7,{},{"gateway":"1.2.3.4"},)"
-      R"({"gateway":5,"prefix":"x"},{"gateway":"10.0.0.1","prefix":"10.0.0.0/8","seen_at":-1},)"
-      R"({"gateway":"10.0.0.1","prefix":"10.0.0.0/8","verdict":7},)"
-      R"({"gateway":"a\u0007","prefix":"x"},)"
-      R"({"gateway":"10.0.0.1","prefix":"10.0.0.0/8","later":[1],"servers":["a",7]}]})");
+      R"({"gateway":5,"hardware_address":"a","prefix":"x"},)"
+      R"({"gateway":"10.0.0.1","hardware_address":"a","prefix":"10.0.0.0/8","seen_at":-1},)"
+      R"({"gateway":"10.0.0.1","hardware_address":"a","prefix":"10.0.0.0/8","verdict":7},)"
+      R"({"gateway":"a\u0007","hardware_address":"a","prefix":"x"},)"
+      R"({"gateway":"10.0.0.2","prefix":"10.0.0.0/8"},)"
+      R"({"gateway":"10.0.0.1","hardware_address":"a","prefix":"10.0.0.0/8","later":[1],)"
+      R"("servers":["a",7]}]})");
   ASSERT_TRUE(read);
   ASSERT_EQ(read->size(), 1U);
   EXPECT_EQ(read->front().key.gateway, "10.0.0.1");
@@ -68,8 +71,8 @@ TEST(NetworkMemory, OtherFilesAreRefused) {
 TEST(NetworkMemory, TheNetworkThatWasNotSeenForLongestMakesRoom) {
   sim::World world;
   NetworkMemory memory(world.env(), std::nullopt, Logger("host", kNoLog));
-  for (int i = 0; i < static_cast<int>(kMaxNetworks); ++i) memory.at(key(i)).protocol = "pcp";
-  EXPECT_EQ(memory.at(key(0)).protocol, "pcp");  // Seen again.
+  for (int i = 0; i < static_cast<int>(kMaxNetworks); ++i) memory.at(key(i))->protocol = "pcp";
+  EXPECT_EQ(memory.at(key(0))->protocol, "pcp");  // Seen again.
   memory.at(key(200));
   EXPECT_NE(memory.find(key(0)), nullptr);
   EXPECT_EQ(memory.find(key(1)), nullptr);
@@ -79,13 +82,34 @@ TEST(NetworkMemory, TheNetworkThatWasNotSeenForLongestMakesRoom) {
 TEST(NetworkMemory, AnotherRouterWithTheSameNumbersIsAnotherNetwork) {
   sim::World world;
   NetworkMemory memory(world.env(), std::nullopt, Logger("host", kNoLog));
-  memory.at(key(1)).protocol = "pcp";
+  memory.at(key(1))->protocol = "pcp";
   auto other = key(1);
   other.hardware_address = "02:00:00:00:00:99";
   EXPECT_EQ(memory.find(other), nullptr);
-  other.hardware_address.clear();  // Not known yet: the same for now.
-  ASSERT_NE(memory.find(other), nullptr);
-  EXPECT_EQ(memory.at(other).key.hardware_address, key(1).hardware_address);
+  EXPECT_EQ(memory.at(other)->protocol, "");
+  EXPECT_EQ(memory.find(key(1))->protocol, "pcp");
+}
+
+TEST(NetworkMemory, ARouterWhoseHardwareAddressIsNotKnownIsNeitherFoundNorKept) {
+  sim::World world;
+  NetworkMemory memory(world.env(), std::nullopt, Logger("host", kNoLog));
+  memory.at(key(1))->protocol = "pcp";
+  auto unknown = key(1);
+  unknown.hardware_address.clear();
+  EXPECT_EQ(memory.find(unknown), nullptr);
+  EXPECT_EQ(memory.at(unknown), nullptr);
+  EXPECT_EQ(memory.find(key(1))->protocol, "pcp");
+}
+
+TEST(NetworkMemory, WithoutAFileNothingIsReadOrWritten) {
+  sim::World world;
+  NetworkMemory memory(world.env(), std::nullopt, Logger("host", kNoLog));
+  EXPECT_TRUE(std::get<0>(world.run(memory.load())));
+  memory.at(key(1))->protocol = "pcp";
+  EXPECT_TRUE(std::get<0>(world.run(memory.save())));
+  EXPECT_EQ(memory.metrics().reads.value(), 0U);
+  EXPECT_EQ(memory.metrics().writes.value(), 0U);
+  EXPECT_EQ(memory.metrics().write_failures.value(), 0U);
 }
 
 TEST(NetworkMemory, ItLastsFromOneStartToTheNextAndIsForItsOwnerOnly) {
@@ -94,7 +118,7 @@ TEST(NetworkMemory, ItLastsFromOneStartToTheNextAndIsForItsOwnerOnly) {
   sim::World world;
   NetworkMemory first(world.env(), file, Logger("host", kNoLog));
   EXPECT_TRUE(std::get<0>(world.run(first.load())));
-  first.at(key(1)).protocol = "upnp";
+  first.at(key(1))->protocol = "upnp";
   EXPECT_TRUE(std::get<0>(world.run(first.save())));
   EXPECT_TRUE(std::get<0>(world.run(first.save())));
   EXPECT_EQ(first.metrics().writes.value(), 1U);

@@ -178,7 +178,8 @@ class NetworkWatcher {
   virtual std::vector<AdvertisedNat64> nat64_prefixes() { return {}; }
 
   /// Ends when something has changed since it ended last, or since the watcher was made; what
-  /// changes at once is one change. One task at a time. Errors: `Errc::closed`, `Errc::cancelled`.
+  /// changes at once is one change. One task at a time. Errors: `Errc::cancelled`; others, such as
+  /// `Errc::network_failed`: this one tells nothing any more, and another is to be made.
   virtual Task<> changed() = 0;
 };
 

@@ -55,14 +55,15 @@ class KernelNetworkWatcher final : public NetworkWatcher {
   Task<> changed() override {
     for (;;) {
       PYRSIA_CO_TRY(co_await descriptor_.wait_readable());
-      if (take_all()) co_return ok;
+      PYRSIA_CO_TRY(const bool has_changed, take_all());
+      if (has_changed) co_return ok;
     }
   }
   std::vector<AdvertisedNat64> nat64_prefixes() override { return prefixes_.good(env_.now()); }
 
  private:
-  /// Reads what there is. True if it tells of a change.
-  bool take_all() {
+  /// Reads what there is. True if it tells of a change. Errors: those of the kernel.
+  Result<bool> take_all() {
     bool has_changed = false;
     std::array<std::uint8_t, 8192> buffer;
     for (int i = 0; i < 256; ++i) {  // Then others may run.
@@ -73,9 +74,11 @@ class KernelNetworkWatcher final : public NetworkWatcher {
         has_changed |= read > buffer.size() || take(BytesView(buffer).first(read));
       } else if (errno == ENOBUFS) {
         has_changed = true;
-      } else if (errno != EINTR) {
+      } else if (errno == EAGAIN) {
         descriptor_.read_blocked();
         break;
+      } else if (errno != EINTR) {
+        return kernel_error(errno);
       }
     }
     return has_changed;

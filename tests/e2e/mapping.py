@@ -3,7 +3,7 @@ import json
 import os
 import time
 
-from harness import directory, expect, expect_refusal, run
+from harness import Daemon, directory, expect, expect_refusal, run
 
 # A network of its own, without a way out. The silent router is one that is not there at all.
 NO_ROUTE = 'exec "$0" "$@"'
@@ -93,3 +93,14 @@ def test_port_mapping_is_on_for_a_node_and_off_for_a_boot_server(program):
                        "-L", "/ip4/127.0.0.1/tcp/0", cwd=cwd, prefix=alone(script), env={"PYRSIA_PORT_MAPPING": mode})
             expect(done.returncode == 0 and done.stdout, (command, mode, done))
             expect(json.loads(done.stdout)["port_mapping"]["is_on"] == is_on, (command, mode, done.stdout))
+
+
+def test_a_network_memory_that_is_off_is_neither_read_nor_written(program):
+    for flags, is_on in ((["--network-memory", "off"], False), ([], True)):
+        with directory() as cwd:
+            file = cwd / "network_memory.json"
+            file.write_text("not ours")
+            with Daemon(program, "node", "--key", "k.ser", "--listen-only", *flags, cwd=cwd) as node:
+                metrics = node.get("/metrics").body
+            expect(f"pyrsia_network_memory_reads_total {int(is_on)}\n" in metrics, metrics)
+            expect((file.read_text() != "not ours") == is_on, file.read_text())
