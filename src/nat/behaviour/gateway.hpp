@@ -16,7 +16,7 @@ struct GatewayConfig {
   Duration budget = std::chrono::milliseconds(900);       ///< For the router to answer at all.
   Duration map_timeout = std::chrono::milliseconds(500);  ///< For one mapping in one protocol.
   /// For all of it: what is not known then stays unknown.
-  Duration limit = std::chrono::milliseconds(1800);
+  Duration limit = std::chrono::milliseconds(1500);
   Duration hop_budget = std::chrono::milliseconds(500);  ///< For a second router to answer.
   Duration lifetime = std::chrono::seconds(60);          ///< Of the mapping that is tried.
 };

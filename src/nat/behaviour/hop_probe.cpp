@@ -16,6 +16,7 @@ HopProbe::HopProbe(Env& env, std::vector<Endpoint> servers, const HopConfig& con
       servers_(std::move(servers)),
       config_(config),
       answered_(env.executor()),
+      begun_(env.executor()),
       tasks_(env) {
   servers_.resize(std::min(servers_.size(), kMaxServers));
 }
@@ -29,6 +30,7 @@ Task<> HopProbe::stop() {
 
 Task<HopFacts> HopProbe::run() {
   const auto looked = co_await with_timeout(env_, config_.limit, look());
+  begun_.notify();
   if (!looked && looked.error() == Errc::cancelled) co_return looked.error();
   co_return trace_.facts();
 }
@@ -65,6 +67,7 @@ Task<> HopProbe::look() {
   for (int i = 0; i < HopTrace::kTransmissions; ++i) {
     for (std::size_t hop = 1; hop <= sockets_.size(); ++hop)
       for (const auto target : {Target::mapped, Target::server}) send(target, hop);
+    begun_.notify();
     PYRSIA_CO_TRY(co_await env_.sleep_for(wait));
   }
   co_return ok;

@@ -34,6 +34,9 @@ class HopProbe {
   /// Nothing is found out where no server answers, or where one sees us at our own address. Takes
   /// `limit` at most. Errors: `Errc::cancelled`.
   Task<HopFacts> run();
+  /// Ends when the first datagrams are out, or none will leave. One task at a time. Errors:
+  /// `Errc::cancelled`.
+  Task<> begun() { return begun_.wait(); }
   /// Errors: none.
   Task<> stop();
 
@@ -51,6 +54,7 @@ class HopProbe {
   std::optional<stun::Response> seen_;  ///< The first answer.
   std::size_t asking_count_ = 0;
   Event answered_;
+  Event begun_;
   std::vector<std::unique_ptr<UdpSocket>> sockets_;  ///< Of each hop limit, from 1 on.
   TaskGroup tasks_;
 };

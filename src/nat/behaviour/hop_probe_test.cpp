@@ -153,6 +153,28 @@ TEST(HopProbe, AnswersLateRoutersAndDeadServersWithinTheLimit) {
   EXPECT_LE(street.took, HopConfig().limit);
 }
 
+TEST(HopProbe, TheRouterIsAskedForPortsAfterItWasMadeToTellOfHops) {
+  for (const bool has_server : {true, false}) {
+    Street street({{"192.168.1.1", "203.0.113.7"}});
+    if (!has_server) street.net.partition({street.host}, {&street.far});
+    street.host->set_gateways({"192.168.1.1"});
+    std::vector<std::string> expired;
+    std::optional<TimePoint> asked_at;
+    std::size_t expired_before = 0;
+    street.net.set_trace([&](const std::string& line) {
+      if (line.find("hop limit") != std::string::npos) expired.push_back(line);
+      if (line.find("192.168.1.1:5351") == std::string::npos || asked_at) return;
+      asked_at = street.world.now();
+      expired_before = expired.size();
+    });
+    const auto report = street.survey();
+    ASSERT_TRUE(asked_at);
+    EXPECT_EQ(expired_before, has_server ? 1U : 0U);
+    EXPECT_LE(asked_at->time_since_epoch(), SurveyConfig().hops_first);
+    EXPECT_LT(report.took, 2s);
+  }
+}
+
 TEST(HopProbe, WithoutANatThereIsNothingToLookFor) {
   sim::TwoHosts hosts;
   stun::ServerConfig config;

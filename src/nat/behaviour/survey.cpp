@@ -42,13 +42,16 @@ std::vector<Endpoint> Survey::servers_of(bool is_v6) const {
 
 Task<Report> Survey::run() {
   const auto start = env_.now();
+  auto servers = servers_of(false);
+  if (servers.empty()) servers = servers_of(true);
+  hops_ = std::make_unique<HopProbe>(env_, std::move(servers), config_.hops);
   report_.servers = config_.servers;
   for (const auto& url : config_.status_urls) tasks_.spawn(look_for_portal(url));
   tasks_.spawn(look_for_nat64());
   tasks_.spawn(look_over_v6());
+  tasks_.spawn(trace_hops());
   if (config_.asks_gateway) tasks_.spawn(ask_gateway());
   if (!config_.asks_gateway) report_.gateway.mapping_why = "port mapping is off";
-  tasks_.spawn(trace_hops());
   for (const auto& server : config_.tls_servers) tasks_.spawn(ask_over_tls(server));
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
@@ -115,15 +118,15 @@ Task<> Survey::look_over_v6() {
 }
 
 Task<> Survey::ask_gateway() {
+  auto others = hops_->begun();
+  const auto begun = co_await with_timeout(env_, config_.hops_first, std::move(others));
+  if (!begun && begun.error() == Errc::cancelled) co_return begun.error();
   gateway_ = std::make_unique<GatewayProbe>(env_, config_.gateway, config_.classifier);
   PYRSIA_CO_TRY(report_.gateway, co_await gateway_->run());
   co_return ok;
 }
 
 Task<> Survey::trace_hops() {
-  auto servers = servers_of(false);
-  if (servers.empty()) servers = servers_of(true);
-  hops_ = std::make_unique<HopProbe>(env_, std::move(servers), config_.hops);
   PYRSIA_CO_TRY(report_.hops, co_await hops_->run());
   co_return ok;
 }

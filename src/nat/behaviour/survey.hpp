@@ -33,6 +33,9 @@ struct SurveyConfig {
   std::string advertised_nat64 = {};  ///< A prefix that is known from routers: nobody is asked.
   GatewayConfig gateway = {};
   HopConfig hops = {};
+  /// The router is asked after the first datagrams of the hops: it tells of few that it refuses or
+  /// that have expired, Linux of six. But it waits for them no longer than this.
+  Duration hops_first = std::chrono::milliseconds(250);
   AddressClassifier classifier = AddressClassifier();
   ProberConfig prober;
   Duration tcp_limit = std::chrono::milliseconds(600);   ///< Of each connection.
