@@ -81,6 +81,8 @@ endfunction()
 function(pyrsia_tests)
   find_package(GTest REQUIRED)
   include(GoogleTest)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/host/reachability_replay_test.cpp PROPERTIES
+    COMPILE_DEFINITIONS PYRSIA_EVIDENCE_DIR="${PROJECT_SOURCE_DIR}/tests/evidence")
   file(GLOB folders LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/src/* ${PROJECT_SOURCE_DIR}/tests/sim)
   foreach(folder IN LISTS folders)
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS ${folder}/*_test.cpp)

@@ -72,22 +72,21 @@ std::string advice_for(const Multiaddr& address, AddressClass address_class,
            "relay.";
   if (!candidate) return "";
   const auto status = text_of(*candidate, "status");
-  const auto reason = text_of(*candidate, "reason");
   if (status == "reachable")
     return flag_of(*candidate, "confirmed")
                ? "Nothing is to be done."
                : "Nothing is to be done; it is confirmed once three networks agree.";
   if (status == "unreachable")
     return forward_advice(address, text_of(*candidate, "source") == "listen");
-  if (reason.find("contacted") != reason.npos)
+  if (flag_of(*candidate, "known_ip_only"))
     return "Use boot servers in more networks: one that this node has not contacted settles it.";
   return "Wait a little: nobody has had a word on it yet. It takes a boot server that probes.";
 }
 
 json::object candidate_json(const json::object& entry) {
   json::object out;
-  for (const auto* key : {"address", "status", "confidence", "confirmed", "age_s", "reason",
-                          "source", "observers", "evidence"}) {
+  for (const auto* key : {"address", "status", "confidence", "confirmed", "known_ip_only", "age_s",
+                          "reason", "source", "observers", "evidence"}) {
     if (const auto* value = entry.if_contains(key)) out[key] = *value;
   }
   return out;

@@ -195,6 +195,7 @@ json::object nat_json(const NatReport& report, const std::optional<PeerId>& self
     entry["source"] = verdict.source;
     entry["observers"] = verdict.observers;
     entry["confirmed"] = verdict.is_confirmed;
+    entry["known_ip_only"] = verdict.is_known_ip_only;
     entry["evidence"] = evidence_json(verdict.evidence);
     addresses.push_back(std::move(entry));
   }

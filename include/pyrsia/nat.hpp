@@ -37,6 +37,9 @@ struct AddressVerdict {
   std::size_t observers = 0;  ///< Groups of peers in distinct networks that saw us at it.
   bool is_confirmed = false;  ///< Three different networks agree. Else it is provisional.
   std::vector<NatEvidence> evidence = {};  ///< Newest first; at most 16.
+  /// Unknown, as only peers that we had contacted have got in: one that we have not would settle
+  /// it.
+  bool is_known_ip_only = false;
 };
 
 /// The verdict on the node: reachable if any address is.

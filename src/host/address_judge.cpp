@@ -12,14 +12,22 @@ bool AddressJudge::add(Vote vote, bool trusts_known_ip, std::size_t asked_networ
   make_room(vote.is_stranger);
   const auto kind = vote.kind;
   const auto voter = vote.voter;
+  const auto now = vote.at;
   votes_.push_back(std::move(vote));
 
   if (kind == Vote::Kind::reached ||
       (kind == Vote::Kind::reached_from_known_ip && trusts_known_ip)) {
+    if (status_ == Reachability::unreachable && outvoted_.contains(voter)) return false;
+    outvoted_.clear();
     rests_on_trust_ =
         kind != Vote::Kind::reached && (rests_on_trust_ || status_ != Reachability::reachable);
-    contrary_.clear();
-    turned_ = 0;
+    // Who is alone with it does not wipe out what three have said by saying it again.
+    const bool is_outnumbered = had_reached_us && agreeing_networks() == 1 &&
+                                contrary_.size() >= config_.confirming_networks;
+    if (!is_outnumbered) {
+      contrary_.clear();
+      turned_ = 0;
+    }
     return set(Reachability::reachable);
   }
   if (kind == Vote::Kind::reached_from_known_ip) return false;
@@ -27,11 +35,17 @@ bool AddressJudge::add(Vote vote, bool trusts_known_ip, std::size_t asked_networ
   const auto needed = std::min<std::size_t>(2, std::max<std::size_t>(asked_networks, 1));
   if (status_ != Reachability::reachable)
     return networks(kind) >= needed && set(Reachability::unreachable);
-  // A stranger is kept out where those whom we contacted are let in.
+  // A stranger may be kept out where those whom we contacted are let in.
   const bool trust_is_broken = rests_on_trust_ && !trusts_known_ip && !had_reached_us;
   ++contrary_[voter];
   if (had_reached_us) ++turned_;
-  return (trust_is_broken || must_turn(asked_networks)) && set(Reachability::unreachable);
+  if (must_turn(asked_networks)) {
+    for (const auto& one : votes_)
+      if (one.kind != Vote::Kind::not_reached) outvoted_[one.voter] = now;
+    return set(Reachability::unreachable);
+  }
+  if (!trust_is_broken) return false;
+  return set(networks(kind) >= needed ? Reachability::unreachable : Reachability::unknown);
 }
 
 /// Strangers may be many: they never take more than half of the places, and go first.
@@ -47,8 +61,10 @@ bool AddressJudge::must_turn(std::size_t asked_networks) const {
   std::size_t count = 0;
   for (const auto& [network, votes] : contrary_) count += votes;
   const auto enough = config_.confirming_networks;
-  const bool has_enough = asked_networks >= enough;
-  if (contrary_.size() < std::min(std::max<std::size_t>(asked_networks, 1), enough)) return false;
+  // Those who cannot be asked now have had their word all the same.
+  const auto voices = std::max<std::size_t>({asked_networks, agreeing_servers(), 1});
+  const bool has_enough = voices >= enough;
+  if (contrary_.size() < std::min(voices, enough)) return false;
   if (!has_enough && count < config_.lone_contrary_votes) return false;
   return turned_ > 0 || count >= config_.any_contrary_votes;
 }
@@ -56,6 +72,7 @@ bool AddressJudge::must_turn(std::size_t asked_networks) const {
 bool AddressJudge::expire(TimePoint now) {
   const auto is_old = [&](const Vote& vote) { return now - vote.at > config_.lifetime; };
   std::erase_if(votes_, is_old);
+  std::erase_if(outvoted_, [&](const auto& one) { return now - one.second > config_.lifetime; });
   const auto agrees = [&](const Vote& vote) {
     return (vote.kind == Vote::Kind::not_reached) == (status_ == Reachability::unreachable);
   };
@@ -68,7 +85,8 @@ bool AddressJudge::ripen(TimePoint now, Duration patience) {
   const auto is_ripe = [&](const Vote& vote) {
     return vote.kind == Vote::Kind::not_reached && now - vote.at >= patience;
   };
-  if (networks(Vote::Kind::reached) > 0 || std::ranges::none_of(votes_, is_ripe)) return false;
+  const auto gainsaid = networks(Vote::Kind::reached) + networks(Vote::Kind::reached_from_known_ip);
+  if (gainsaid > 0 || std::ranges::none_of(votes_, is_ripe)) return false;
   return set(Reachability::unreachable);
 }
 
@@ -94,6 +112,13 @@ std::size_t AddressJudge::agreeing_networks() const {
     if ((vote.kind == Vote::Kind::not_reached) == (status_ == Reachability::unreachable))
       found.insert(vote.voter);
   return found.size();
+}
+
+/// Strangers come and go: what a server says weighs against those who were asked.
+std::size_t AddressJudge::agreeing_servers() const {
+  return std::size_t(std::ranges::count_if(votes_, [](const Vote& vote) {
+    return vote.kind != Vote::Kind::not_reached && !vote.is_stranger;
+  }));
 }
 
 int AddressJudge::confidence() const {

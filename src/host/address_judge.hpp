@@ -37,7 +37,9 @@ struct AddressJudgeConfig {
 /// server's. So one success from a fresh IP makes an address reachable, and failures make it
 /// unreachable only together: of two networks where nothing was known, of three where it was
 /// reachable, one of which had reached it before. A success from an IP that we had contacted counts
-/// in full only if `trusts_known_ip` says that nothing better can be had. A plain state machine.
+/// in full only if `trusts_known_ip` says that nothing better can be had. Who stayed alone with a
+/// success against three is not heard again until another network agrees, or its lifetime is over:
+/// one that lies shall not turn the verdict again and again. A plain state machine.
 class AddressJudge {
  public:
   explicit AddressJudge(AddressJudgeConfig config = {}) : config_(config) {}
@@ -46,8 +48,8 @@ class AddressJudge {
   bool add(Vote vote, bool trusts_known_ip, std::size_t asked_networks);
   /// Lets go of old votes. True if the verdict has changed.
   bool expire(TimePoint now);
-  /// A single failure, on which nobody else has had a word for `patience`, is all there is to be
-  /// had. True if the verdict has changed.
+  /// A single failure, which nobody has gainsaid for `patience`, is all there is to be had. True if
+  /// the verdict has changed.
   bool ripen(TimePoint now, Duration patience);
 
   Reachability status() const { return status_; }
@@ -73,6 +75,7 @@ class AddressJudge {
   bool set(Reachability status);
   bool must_turn(std::size_t asked_networks) const;
   std::size_t agreeing_networks() const;
+  std::size_t agreeing_servers() const;
 
   AddressJudgeConfig config_;
   Reachability status_ = Reachability::unknown;
@@ -80,6 +83,7 @@ class AddressJudge {
   std::map<std::string, std::size_t> contrary_;  ///< Votes of each network, while reachable.
   std::size_t turned_ = 0;                       ///< Of these networks, who had reached it before.
   bool rests_on_trust_ = false;                  ///< Reachable only by known IPs.
+  std::map<std::string, TimePoint> outvoted_;    ///< Since when. At most as many as votes.
 };
 
 }  // namespace pyrsia::host

@@ -203,7 +203,7 @@ Host::State::State(Env& e, const KeyPair& key, Config c)
                        log.named("stun"));
   if (bootstrap_client)
     bootstrap_client->set_on_contact(
-        [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip); });
+        [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip, false); });
   swarm.set_synthesis([this](const IpAddress& v4) { return nat64.synthesize(v4); });
   swarm.add_observer(*this);
 }
@@ -486,12 +486,13 @@ void Host::State::feed_servers() {
 }
 
 host::SharedPorts::Callbacks Host::State::stun_callbacks() {
-  return {.servers = [this] { return stun_servers(); },
-          .on_contact = [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip); },
-          .on_word =
-              [this](const host::StunWord& word) {
-                if (observed.add(word, swarm.listen_addresses(), env.now())) addresses_changed();
-              }};
+  return {
+      .servers = [this] { return stun_servers(); },
+      .on_contact = [this](const IpAddress& ip) { autonat_v2_client.add_contacted_ip(ip, true); },
+      .on_word =
+          [this](const host::StunWord& word) {
+            if (observed.add(word, swarm.listen_addresses(), env.now())) addresses_changed();
+          }};
 }
 
 std::vector<Endpoint> Host::State::stun_servers() const {

@@ -113,7 +113,8 @@ bool ReachabilityTracker::has_candidates() const {
 }
 
 /// A confirmed address may be unseen for a while: those who saw it have left, which is no evidence.
-/// It is gone if it was ours to give up, or if we are seen at another IP instead.
+/// It is gone if it was ours to give up, or if we are seen at another IP instead, by more than one
+/// network where more than one can be asked.
 std::optional<std::string> ReachabilityTracker::why_gone(const Multiaddr& address) const {
   const auto at = addresses_.find(address);
   if (at == addresses_.end()) return "the confirmed address is no longer ours";
@@ -125,20 +126,22 @@ std::optional<std::string> ReachabilityTracker::why_gone(const Multiaddr& addres
     const auto ip = other.ip();
     if (!state.is_candidate || state.observers == 0 || !ip || !old_ip) continue;
     if (*ip == *old_ip) return {};
-    is_seen_elsewhere |= ip->is_v6() == old_ip->is_v6();
+    const bool is_believed = state.observers >= 2 || networks_.size() < 2;
+    is_seen_elsewhere |= is_believed && ip->is_v6() == old_ip->is_v6();
   }
   if (!is_seen_elsewhere) return {};
   return "peers see us at another IP address now";
 }
 
-/// Peers saw us there, but each sees another port: what one has seen is of no use to another.
+/// Peers saw us there, but each sees another port: what one has seen is of no use to another. Of
+/// two who disagree one may lie.
 bool ReachabilityTracker::is_beyond_dependent_nat(const Multiaddr& address,
                                                   const Address& state) const {
   const auto ip = address.ip();
   if (!ip || state.source != "observed") return false;
   const auto nat = mappings_.find({ip->is_v6(), is_over_udp(address)});
   return nat != mappings_.end() && nat->second.mapping == PortMapping::endpoint_dependent &&
-         nat->second.networks >= 2;
+         nat->second.networks >= 3;
 }
 
 Reachability ReachabilityTracker::status_of(const Address& state) const {

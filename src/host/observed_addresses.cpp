@@ -143,14 +143,17 @@ std::vector<ObservedAddress> ObservedAddresses::candidates(std::size_t min_obser
 }
 
 ObservedMapping ObservedAddresses::port_mapping(bool is_v6, bool is_udp) const {
-  // Per local port: who saw which external endpoint. Several connections to one endpoint are one.
+  // Per local port: who saw which external endpoint. Of one network several peers have a word only
+  // where there is no other: together they could outnumber all.
   std::map<std::uint16_t, std::map<Endpoint, std::set<Endpoint>>> seen;
+  std::map<std::uint16_t, std::map<Endpoint, std::set<std::string>>> seen_by;
   std::map<std::uint16_t, std::set<std::string>> networks;
   for (const auto& [id, vote] : votes_) {
     if (!vote.is_outbound || !vote.is_port_observed || vote.is_udp != is_udp) continue;
     for (const auto& key : vote.keys) {
       if (key.external.ip.is_v6() != is_v6) continue;
       seen[key.local_port][key.external].insert(vote.remote);
+      seen_by[key.local_port][key.external].insert(vote.group);
       networks[key.local_port].insert(vote.group);
     }
   }
@@ -164,6 +167,11 @@ ObservedMapping ObservedAddresses::port_mapping(bool is_v6, bool is_udp) const {
     }
     if (total < 2) continue;
     const auto witnesses = networks[port].size();
+    if (witnesses > 1) {
+      total = witnesses;
+      most = 0;
+      for (const auto& [external, groups] : seen_by[port]) most = std::max(most, groups.size());
+    }
     // A mapping that was renewed leaves a few votes for the old one: half of them must agree.
     if (most < 2 || most * 2 < total) return {PortMapping::endpoint_dependent, witnesses};
     verdict = {PortMapping::endpoint_independent, std::max(verdict.networks, witnesses)};

@@ -51,7 +51,7 @@ struct ObservedAddressLimits {
   std::size_t stun_servers = 16;    ///< Whose word is kept, for each port; others are passed over.
   Duration stun_lifetime = std::chrono::minutes(11);  ///< Of such a word: two rounds of asking.
   unsigned group_bits_v4 = 24;  ///< Peers in the same such network count as one observer.
-  unsigned group_bits_v6 = 56;
+  unsigned group_bits_v6 = 48;
 };
 
 /// How our NAT maps the ports of one family and protocol, and who has seen it.

@@ -163,7 +163,8 @@ std::optional<StatusChanged> ReachabilityTracker::on(const StrangerConnected& in
 }
 
 /// The address that a stranger used, if there is only one that it can have been: that of the
-/// listener itself, or the one that most peers see it at.
+/// listener itself, or the one that most peers see it at. One that a single network has seen may be
+/// its invention, and the stranger its friend.
 std::optional<Multiaddr> ReachabilityTracker::waist_of_listener(
     const StrangerConnected& stranger) const {
   const auto local = thin_waist(stranger.local);
@@ -177,6 +178,7 @@ std::optional<Multiaddr> ReachabilityTracker::waist_of_listener(
     const auto ip = address.ip();
     if (!ip || ip->is_v6() != endpoint->ip.is_v6() || state.local_port != endpoint->port) continue;
     if (is_over_udp(address) != is_over_udp(local)) continue;
+    if (state.source == "observed" && state.observers < 2) continue;
     observers[waist] = std::max(observers[waist], state.observers);
   }
   if (observers.empty()) return {};
@@ -197,7 +199,8 @@ void ReachabilityTracker::vote(const Multiaddr& waist, Vote word, TimePoint now)
   judge.add(std::move(word), trusts_known_ip(waist), networks_.size());
   const bool is_contrary = judge.contrary_networks() > 0 && !is_success;
   // What others say of it shall be known soon, not at the next round.
-  if (is_contrary || (is_success && before == Reachability::unreachable)) schedule_.doubt(waist);
+  if (is_contrary || (is_success && before == Reachability::unreachable))
+    schedule_.doubt(waist, now);
   schedule_.judged(waist, judge.status(), judge.is_confirmed(), now);
 }
 

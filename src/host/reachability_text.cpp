@@ -240,6 +240,7 @@ AddressVerdict ReachabilityTracker::address_verdict(const Multiaddr& address, co
   }
   out.confidence = judge->confidence();
   out.is_confirmed = judge->is_confirmed();
+  out.is_known_ip_only = out.status == Reachability::unknown && judge->is_known_ip_only();
   out.age = now - judge->votes().back().at;
   for (auto vote = judge->votes().rbegin(); vote != judge->votes().rend(); ++vote)
     out.evidence.push_back({vote_text(*vote), vote->witness, now - vote->at, says(*vote)});

@@ -95,6 +95,7 @@ TEST_F(ReachabilityV2Test, ContactedServersAloneLeaveItUnknown) {
   EXPECT_NE(tracker.report(now).reason.find("only peers that we have contacted can reach us"),
             std::string::npos);
   EXPECT_TRUE(tracker.may_advertise(kTcp));
+  EXPECT_TRUE(verdict(kTcp).is_known_ip_only);
 }
 
 TEST_F(ReachabilityV2Test, AddressRestrictedFilteringIsNamed) {
@@ -106,6 +107,7 @@ TEST_F(ReachabilityV2Test, AddressRestrictedFilteringIsNamed) {
   EXPECT_EQ(change->new_status, unreachable);
   EXPECT_NE(change->reason.find("address-restricted filtering"), std::string::npos);
   EXPECT_FALSE(tracker.may_advertise(kTcp));
+  EXPECT_FALSE(verdict(kTcp).is_known_ip_only);  // It is known.
 }
 
 TEST_F(ReachabilityV2Test, WhatIsNotTranslatedOrForwardedNeedsNoFreshIp) {

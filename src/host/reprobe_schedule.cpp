@@ -7,7 +7,8 @@ namespace pyrsia::host {
 void ReprobeSchedule::set_addresses(const std::set<Multiaddr>& addresses, TimePoint now) {
   std::erase_if(plans_, [&](const auto& entry) { return !addresses.contains(entry.first); });
   for (const auto& address : addresses)
-    plans_.try_emplace(address, Plan{now + config_.first_pause, config_.first_pause});
+    plans_.try_emplace(address,
+                       Plan{now + config_.first_pause, config_.first_pause, false, 0, now});
 }
 
 void ReprobeSchedule::judged(const Multiaddr& address, Reachability status, bool is_confirmed,
@@ -24,11 +25,18 @@ void ReprobeSchedule::judged(const Multiaddr& address, Reachability status, bool
                                                         : config_.reachable_interval);
 }
 
-void ReprobeSchedule::doubt(const Multiaddr& address) {
+void ReprobeSchedule::doubt(const Multiaddr& address, TimePoint now) {
   const auto at = plans_.find(address);
   if (at == plans_.end()) return;
-  at->second.is_in_doubt = true;
-  at->second.pause = config_.first_pause;
+  auto& plan = at->second;
+  if (now - plan.doubts_since >= config_.doubts_window) {
+    plan.doubts_since = now;
+    plan.doubts = 0;
+  }
+  if (plan.doubts >= config_.max_doubts) return;
+  ++plan.doubts;
+  plan.is_in_doubt = true;
+  plan.pause = config_.first_pause;
 }
 
 void ReprobeSchedule::doubt_all() {

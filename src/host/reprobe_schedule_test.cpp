@@ -49,11 +49,32 @@ TEST(ReprobeSchedule, DoubtIsToldOnce) {
   ReprobeSchedule schedule;
   schedule.set_addresses({kOne, kTwo}, TimePoint{});
   EXPECT_TRUE(schedule.take_doubted().empty());
-  schedule.doubt(kTwo);
+  schedule.doubt(kTwo, TimePoint{});
   EXPECT_EQ(schedule.take_doubted(), std::vector{kTwo});
   EXPECT_TRUE(schedule.take_doubted().empty());
   schedule.doubt_all();
   EXPECT_EQ(schedule.take_doubted().size(), 2U);
+}
+
+TEST(ReprobeSchedule, OfTheDoubtsOfOthersTwelveAMinuteCountAndOurOwnAlways) {
+  ReprobeSchedule schedule;
+  TimePoint now(1h);
+  schedule.set_addresses({kOne}, now);
+  const auto counted = [&] {
+    std::size_t count = 0;
+    for (int i = 0; i < 100; ++i) {
+      schedule.doubt(kOne, now);
+      count += schedule.take_doubted().size();
+    }
+    return count;
+  };
+  EXPECT_EQ(counted(), 12U);
+  now += 59s;
+  EXPECT_EQ(counted(), 0U);
+  schedule.doubt_all();
+  EXPECT_EQ(schedule.take_doubted().size(), 1U);
+  now += 1s;
+  EXPECT_EQ(counted(), 12U);
 }
 
 }  // namespace

@@ -7,7 +7,8 @@ namespace pyrsia::host {
 namespace {
 
 constexpr unsigned kWitnessBytesV4 = 3;  // A /24.
-constexpr unsigned kWitnessBytesV6 = 7;  // A /56: what one household gets.
+constexpr unsigned kWitnessBytesV6 =
+    6;  // A /48: what one site gets, for nothing at tunnel brokers.
 
 }  // namespace
 
@@ -31,7 +32,7 @@ std::string witness_network(const IpAddress& ip) {
   }
   std::array<std::uint8_t, 16> network{};
   std::copy_n(plain.bytes().begin(), kWitnessBytesV6, network.begin());
-  return IpAddress::v6(network).to_string() + "/56";
+  return IpAddress::v6(network).to_string() + "/48";
 }
 
 }  // namespace pyrsia::host

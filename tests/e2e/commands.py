@@ -112,7 +112,7 @@ def test_http_api(program):
         expect(set(nat) >= {"confidence", "age_s", "reason", "connected", "addresses"}, nat)
         for entry in nat["addresses"]:
             expect(set(entry) == {"address", "status", "confidence", "age_s", "reason", "source",
-                                  "observers", "confirmed", "evidence"}, entry)
+                                  "observers", "confirmed", "known_ip_only", "evidence"}, entry)
         peers = node.get("/peers")
         expect(peers.json() == [] and peers.headers["Content-Type"] == "application/json", peers)
         metrics = node.get("/metrics").body

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 namespace pyrsia::autonat_v2 {
 namespace {
@@ -209,6 +210,13 @@ TEST_F(AutonatV2Test, WhatIsNotToBeDialedIsRefused) {
   EXPECT_EQ(asked({foreign.to_string()}).status, ResponseStatus::dial_refused);
   EXPECT_EQ(asked_raw(encode(DialRequest{{}, 99})).status, ResponseStatus::dial_refused);
   EXPECT_EQ(server->node.swarm.metrics().dials.value(), 0u);
+}
+
+// The firewall in front of us does not know of connections that we make to ourselves.
+TEST_F(AutonatV2Test, NobodyLearnsByUsWhichOfOurPortsAreOpenInside) {
+  add_client({"1.2.3.4"});
+  EXPECT_EQ(asked({"/ip4/5.6.7.8/tcp/5432"}).status, ResponseStatus::dial_refused);
+  EXPECT_EQ(server->server.metrics().dial_data_asked.value(), 0u);
 }
 
 TEST_F(AutonatV2Test, OnlyTheFirstFiftyAddressesAreConsidered) {
@@ -580,6 +588,31 @@ TEST_F(AutonatV2Test, ThreeServersAreAskedSideBySideAtTheStart) {
   for (const auto& result : client->results)
     EXPECT_EQ(result.verdict, Reachability::unreachable) << result.reason;
   for (const auto& node : more) stop(*node);
+}
+
+// Peer ids cost nothing: those of one network are one opinion.
+TEST_F(AutonatV2Test, OfManyServersOfOneNetworkOneIsAskedBeforeThoseOfOthers) {
+  add_client({"1.2.3.4"});
+  std::vector<std::unique_ptr<Node>> others;
+  const auto add = [&](std::uint8_t number, const std::string& ip) {
+    auto& machine = net.add_host({ip, {ip}, nullptr, 0ms});
+    auto& node = *others.emplace_back(std::make_unique<Node>(machine, number));
+    node.node.listen("/ip4/" + ip + "/tcp/4001");
+    node.server.start();
+    client->node.knows(node.node, {"/ip4/" + ip + "/tcp/4001"});
+    introduce(node);
+  };
+  for (std::uint8_t i = 0; i < 20; ++i) add(std::uint8_t(10 + i), "6.6.6." + std::to_string(1 + i));
+  add(40, "7.7.7.7");
+  introduce(*server);
+  client->client.start();
+  client->client.reconsider();
+  world.run_for(2s);
+  std::set<std::string> asked;
+  for (const auto& result : client->results)
+    asked.insert(result.server_ip->to_string().substr(0, 3));
+  EXPECT_EQ(asked, (std::set<std::string>{"5.6", "6.6", "7.7"}));
+  for (const auto& each : others) stop(*each);
 }
 
 TEST_F(AutonatV2Test, TheNextRoundComesWhenItIsDue) {

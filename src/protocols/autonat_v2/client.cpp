@@ -14,6 +14,13 @@ bool is_over_udp(const Multiaddr& address) {
   return address.has(Protocol::udp);
 }
 
+/// Who holds one address of it can mostly have others: an IPv4 /24, an IPv6 /48 (ADR 48).
+std::string network_of(const swarm::ConnectionInfo& connection) {
+  const auto ip = connection.remote.ip().value_or(IpAddress()).unmapped();
+  const auto bytes = ip.bytes().first(ip.is_v4() ? 3 : 6);
+  return std::string(bytes.begin(), bytes.end());
+}
+
 /// In words, for a person.
 std::string failure_text(Error error) {
   if (error == Errc::timed_out) return "timeout: no answer from the server";
@@ -128,7 +135,10 @@ std::vector<swarm::ConnectionInfo> Client::servers() const {
 }
 
 void Client::on_dialing(const Multiaddr& address) {
-  if (const auto ip = address.ip()) contacted_.add(*ip, is_over_udp(address), env_.now());
+  if (const auto endpoint = address.endpoint())
+    contacted_.add(*endpoint, is_over_udp(address), env_.now());
+  else if (const auto ip = address.ip())
+    contacted_.add(*ip, is_over_udp(address), env_.now());
 }
 
 void Client::on_connected(const swarm::ConnectionInfo& connection) {
@@ -144,7 +154,9 @@ void Client::on_disconnected(const swarm::ConnectionInfo& connection, Error) {
     server->second.not_before = TimePoint();
     woken_.notify();
   }
-  if (!connection.remote.is_relayed()) on_dialing(connection.remote);
+  // The port of one that came in is another the next time.
+  const auto ip = connection.remote.is_relayed() ? std::nullopt : connection.remote.ip();
+  if (ip) contacted_.add(*ip, is_over_udp(connection.remote), env_.now());
 }
 
 Task<> Client::run() {
@@ -208,22 +220,43 @@ TimePoint Client::next_turn() const {
 }
 
 std::optional<swarm::ConnectionInfo> Client::choose_server(const Multiaddr& address) {
-  std::vector<swarm::ConnectionInfo> fresh;
-  std::optional<swarm::ConnectionInfo> oldest;
-  TimePoint oldest_at{};
+  // Another opinion is worth more than the same one again. Peer ids cost nothing: those of one
+  // network are one opinion, and must not keep others from being asked.
+  std::map<std::string, TimePoint> tried;
+  for (const auto& [peer, server] : servers_) {
+    const auto at = server.tried.find(address);
+    if (at == server.tried.end()) continue;
+    auto& last = tried.try_emplace(server.network, at->second).first->second;
+    last = std::max(last, at->second);
+  }
+  std::map<std::string, std::vector<swarm::ConnectionInfo>> fresh;  // By network: least lately.
+  TimePoint least = TimePoint::max();
   for (const auto& connection : servers()) {
     if (!may_ask(connection.peer, address)) continue;
-    const auto at = servers_.find(connection.peer);
-    if (at == servers_.end() || !at->second.asked.contains(address)) {
-      fresh.push_back(connection);
-    } else if (const auto asked = at->second.asked.at(address); !oldest || asked < oldest_at) {
-      oldest = connection;
-      oldest_at = asked;
-    }
+    const auto network = network_of(connection);
+    const auto at = tried.find(network);
+    const auto last = at == tried.end() ? TimePoint::min() : at->second;
+    if (last > least) continue;
+    if (last < least) fresh.clear();
+    least = last;
+    fresh[network].push_back(connection);
   }
-  // Another opinion is worth more than the same one again.
-  if (!fresh.empty()) return fresh[env_.random_below(fresh.size())];
-  return oldest;
+  if (fresh.empty()) return std::nullopt;
+  const auto network = std::next(fresh.begin(), std::ptrdiff_t(env_.random_below(fresh.size())));
+  return least_asked(std::move(network->second), address);
+}
+
+swarm::ConnectionInfo Client::least_asked(std::vector<swarm::ConnectionInfo> among,
+                                          const Multiaddr& address) {
+  const auto asked_at = [&](const swarm::ConnectionInfo& connection) {
+    const auto server = servers_.find(connection.peer);
+    if (server == servers_.end()) return TimePoint::min();
+    const auto at = server->second.asked.find(address);
+    return at == server->second.asked.end() ? TimePoint::min() : at->second;
+  };
+  const auto least = std::ranges::min(among, {}, asked_at);
+  std::erase_if(among, [&](const auto& one) { return asked_at(one) > asked_at(least); });
+  return among[env_.random_below(among.size())];
 }
 
 bool Client::can_ask_on(const swarm::ConnectionInfo& connection) const {
@@ -252,6 +285,7 @@ void Client::start_probe(const swarm::ConnectionInfo& connection, const Multiadd
   // it may be asked at the same time.
   std::vector<Multiaddr> addresses{address};
   auto& server = servers_[connection.peer];
+  server.network = network_of(connection);
   for (const auto& other : all)
     if (!server.is_picky && other != address && is_over_udp(other) == is_over_udp(address) &&
         may_ask(connection.peer, other))
@@ -259,7 +293,7 @@ void Client::start_probe(const swarm::ConnectionInfo& connection, const Multiadd
   std::uint64_t nonce = 0;
   while (nonce == 0) nonce = random_nonce();
   server.probing.insert(is_over_udp(address));
-  server.asked[address] = env_.now();
+  server.asked[address] = server.tried[address] = env_.now();
   ++probing_count_;
   metrics_.probes.add();
   Probe probe{connection, fitting_request(addresses, nonce), env_.now()};
@@ -430,7 +464,9 @@ Task<> Client::take_dial_back(swarm::IncomingStream incoming) {
     stream.reset(ResetCode::protocol_violation);
     co_return nonce.error();
   }
-  if (!inbox_.take(*nonce, {incoming.connection, has_contacted(incoming.connection)})) {
+  ArrivedDialBack arrived{incoming.connection, has_contacted(incoming.connection),
+                          is_by_open_way(incoming.connection)};
+  if (!inbox_.take(*nonce, std::move(arrived))) {
     metrics_.unknown_nonces.add();
     stream.reset();  // The stream only: who sends it may be a peer like any other.
     co_return ok;
@@ -465,6 +501,15 @@ bool Client::has_contacted(const swarm::ConnectionInfo& connection) const {
   });
 }
 
+bool Client::is_by_open_way(const swarm::ConnectionInfo& connection) const {
+  const auto remote = connection.remote.endpoint();
+  if (!remote || !is_over_udp(connection.remote)) return false;  // By TCP there is one of each way.
+  if (contacted_.contains(*remote, true, env_.now())) return true;
+  return std::ranges::any_of(swarm_.connections(), [&](const swarm::ConnectionInfo& each) {
+    return each.id != connection.id && is_over_udp(each.remote) && each.remote.endpoint() == remote;
+  });
+}
+
 std::vector<Multiaddr> Client::usable_addresses() const {
   std::vector<Multiaddr> out;
   for (const auto& address : addresses_()) {
@@ -485,6 +530,7 @@ void Client::forget_strangers() {
   for (auto& [peer, server] : servers_) {
     std::erase_if(server.asked, is_old);
     std::erase_if(server.asked_again, is_old);
+    std::erase_if(server.tried, is_old);
   }
   std::erase_if(servers_, [&](const auto& entry) {
     const auto& server = entry.second;

@@ -94,19 +94,23 @@ class Client final : private swarm::Observer {
   /// connection, or besides it. Others that came in from there to the same listener do not count:
   /// they were let in themselves.
   bool has_contacted(const swarm::ConnectionInfo& connection) const;
-  /// We have sent something to this IP over TCP, by another way than the swarm.
-  void add_contacted_ip(const IpAddress& ip) { contacted_.add(ip, false, env_.now()); }
+  /// We have sent something to this IP, over TCP or UDP, by another way than the swarm.
+  void add_contacted_ip(const IpAddress& ip, bool is_udp) {
+    contacted_.add(ip, is_udp, env_.now());
+  }
 
   const ClientMetrics& metrics() const { return metrics_; }
 
  private:
   struct Server {
+    std::string network;  ///< Where it was asked: one of its kind is one opinion.
     int failures = 0;
     TimePoint not_before{};
     std::set<bool> probing;  ///< What it is being asked about: true for UDP.
     /// It has answered for another address than the first, as rust does: it is asked one by one.
     bool is_picky = false;
     std::map<Multiaddr, TimePoint> asked;
+    std::map<Multiaddr, TimePoint> tried;  ///< The same, whatever came of it.
     /// When it was asked again, as its helper had become one that we know.
     std::map<Multiaddr, TimePoint> asked_again;
   };
@@ -147,6 +151,8 @@ class Client final : private swarm::Observer {
   TimePoint next_turn() const;
   /// A connection to a server that may be asked about `address` now; none if there is none.
   std::optional<swarm::ConnectionInfo> choose_server(const Multiaddr& address);
+  swarm::ConnectionInfo least_asked(std::vector<swarm::ConnectionInfo> among,
+                                    const Multiaddr& address);
   bool can_ask_on(const swarm::ConnectionInfo& connection) const;
   bool may_ask(const PeerId& peer, const Multiaddr& address) const;
   void start_probe(const swarm::ConnectionInfo& connection, const Multiaddr& address,
@@ -168,6 +174,7 @@ class Client final : private swarm::Observer {
 
   Task<> take_dial_back(swarm::IncomingStream incoming);
   void note_dial_back(const swarm::ConnectionInfo& connection);
+  bool is_by_open_way(const swarm::ConnectionInfo& connection) const;
   bool is_alive(const swarm::ConnectionInfo& connection) const;
   bool is_local_address_there(const swarm::ConnectionInfo& connection) const;
 

@@ -4,8 +4,13 @@
 
 namespace pyrsia::autonat_v2 {
 
-void ContactedIps::add(const IpAddress& ip, bool is_udp, TimePoint now) {
-  const std::pair key(is_udp, ip.unmapped());
+void ContactedIps::add(const Endpoint& endpoint, bool is_udp, TimePoint now) {
+  add_key({is_udp, endpoint.ip, endpoint.port}, now);
+  add_key({is_udp, endpoint.ip, 0}, now);
+}
+
+void ContactedIps::add_key(Key key, TimePoint now) {
+  std::get<IpAddress>(key) = std::get<IpAddress>(key).unmapped();
   if (!ips_.contains(key) && ips_.size() >= kMaxIps) {
     std::erase_if(ips_, [&](const auto& entry) { return now - entry.second > kLifetime; });
     if (ips_.size() >= kMaxIps)
@@ -15,8 +20,9 @@ void ContactedIps::add(const IpAddress& ip, bool is_udp, TimePoint now) {
   ips_[key] = now;
 }
 
-bool ContactedIps::contains(const IpAddress& ip, bool is_udp, TimePoint now) const {
-  const auto at = ips_.find({is_udp, ip.unmapped()});
+bool ContactedIps::contains_key(Key key, TimePoint now) const {
+  std::get<IpAddress>(key) = std::get<IpAddress>(key).unmapped();
+  const auto at = ips_.find(key);
   return at != ips_.end() && now - at->second <= kLifetime;
 }
 

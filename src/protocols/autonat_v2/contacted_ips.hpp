@@ -1,13 +1,15 @@
-/// Which IP addresses this node has sent something to: NATs and firewalls may let them in. By TCP
-/// and UDP apart, as their filters are (RFC 4787, section 5; RFC 5382, 4.3).
+/// Which IP addresses this node has sent something to, and which of their ports: NATs and firewalls
+/// may let them in. By TCP and UDP apart, as their filters are (RFC 4787, section 5; RFC
+/// 5382, 4.3).
 #pragma once
 
 #include <pyrsia/ip.hpp>
 #include <pyrsia/time.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
-#include <utility>
+#include <tuple>
 
 namespace pyrsia::autonat_v2 {
 
@@ -17,14 +19,25 @@ class ContactedIps {
  public:
   /// RFC 5382, REQ-5: no NAT shall keep an idle TCP mapping for less, and few keep it for longer.
   static constexpr Duration kLifetime = std::chrono::minutes(124);
-  static constexpr std::size_t kMaxIps = 4096;
+  static constexpr std::size_t kMaxIps = 4096;  ///< And ports of them.
 
-  void add(const IpAddress& ip, bool is_udp, TimePoint now);
-  bool contains(const IpAddress& ip, bool is_udp, TimePoint now) const;
+  void add(const IpAddress& ip, bool is_udp, TimePoint now) { add_key({is_udp, ip, 0}, now); }
+  /// The port, and its IP.
+  void add(const Endpoint& endpoint, bool is_udp, TimePoint now);
+  bool contains(const IpAddress& ip, bool is_udp, TimePoint now) const {
+    return contains_key({is_udp, ip, 0}, now);
+  }
+  bool contains(const Endpoint& endpoint, bool is_udp, TimePoint now) const {
+    return contains_key({is_udp, endpoint.ip, endpoint.port}, now);
+  }
   std::size_t size() const { return ips_.size(); }
 
  private:
-  std::map<std::pair<bool, IpAddress>, TimePoint> ips_;  ///< By is_udp and IP.
+  using Key = std::tuple<bool, IpAddress, std::uint16_t>;  ///< Is_udp, IP, port; 0: any port.
+  void add_key(Key key, TimePoint now);
+  bool contains_key(Key key, TimePoint now) const;
+
+  std::map<Key, TimePoint> ips_;
 };
 
 }  // namespace pyrsia::autonat_v2

@@ -17,6 +17,9 @@ namespace pyrsia::autonat_v2 {
 struct ArrivedDialBack {
   swarm::ConnectionInfo connection;
   bool is_from_known_ip = false;
+  /// From where we have sent UDP packets to: every NAT and firewall lets the answers in, and what
+  /// comes the same way.
+  bool is_by_open_way = false;
 };
 
 /// Each nonce is taken once, and only while somebody waits for it. Bounded by those who wait.

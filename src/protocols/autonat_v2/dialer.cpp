@@ -43,6 +43,13 @@ bool Dialer::is_willing_to_dial(const Multiaddr& address, const PeerId& client) 
   return std::ranges::find(own, bare) == own.end();
 }
 
+bool Dialer::is_on_this_machine(const Multiaddr& address) const {
+  const auto ip = address.ip();
+  return ip && std::ranges::any_of(interfaces(), [&](const InterfaceAddress& each) {
+           return each.ip.unmapped() == ip->unmapped();
+         });
+}
+
 bool Dialer::has_family_of(const IpAddress& target) const {
   // A NAT makes the IPv4 internet of a private address; IPv6 needs one of the target's own class.
   auto wanted = swarm_.classifier().classify(target);

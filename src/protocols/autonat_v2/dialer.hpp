@@ -39,6 +39,8 @@ class Dialer {
   /// True if a failure to reach `address` would say something about it: usable in our scope, of a
   /// kind and a family that we can dial, not relayed, not our own, and not of another peer.
   bool is_willing_to_dial(const Multiaddr& address, const PeerId& client) const;
+  /// True if `address` is on this machine: nothing in front of it sees a dial of ours there.
+  bool is_on_this_machine(const Multiaddr& address) const;
 
   /// Dials `address`, hands over the nonce and closes the connection again. `round_trip` is that
   /// to the client, as far as anybody knows. Errors, all of which

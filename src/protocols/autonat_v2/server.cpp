@@ -142,6 +142,8 @@ std::optional<Server::Choice> Server::choose(const swarm::ConnectionInfo& client
     if (address.empty() || !dialer_.is_willing_to_dial(address, client.peer)) continue;
     const bool is_own_ip = !client.remote.is_relayed() && client.remote.ip() &&
                            client.remote.ip()->unmapped() == address.ip()->unmapped();
+    // Whoever is elsewhere would learn which ports our firewall hides.
+    if (!is_own_ip && dialer_.is_on_this_machine(address)) continue;
     return Choice{i, address, !is_own_ip};
   }
   return std::nullopt;

@@ -65,6 +65,8 @@ Proof prove(const Asked& asked, const DialResponse& response, const ArrivedDialB
     proof.reason = "the server does not say how its dial ended";
   } else if (!dial_back) {
     proof.reason = status + ", but no dial-back has arrived";
+  } else if (dial_back->is_by_open_way) {
+    proof.reason = status + ", but the dial-back has come the way that our own packets had opened";
   } else if (!is_consistent(asked, *proof.address, dial_back->connection)) {
     proof.reason = status + ", but the dial-back has not arrived as it would at that address";
   } else {

@@ -103,6 +103,14 @@ TEST(AutonatV2Verdict, TheDialBackMustBeANewDirectConnectionToUs) {
   EXPECT_FALSE(is_consistent(question, addr(kTcp), relayed));
 }
 
+TEST(AutonatV2Verdict, WhatComesTheWayThatOurOwnPacketsOpenedProvesNothing) {
+  auto back = arrived_at("/ip4/192.168.1.5/tcp/44000");
+  back.is_by_open_way = true;
+  const auto proof = prove(asked(kTcp), kOk, &back);
+  EXPECT_EQ(proof.verdict, Reachability::unknown);
+  EXPECT_NE(proof.reason.find("our own packets"), std::string::npos);
+}
+
 TEST(AutonatV2Verdict, AtAnInterfaceOfOursItMustArriveExactlyThere) {
   auto question = asked(kTcp);
   question.interfaces = {{"eth0", IpAddress::v4({9, 9, 9, 9}), 24}};
@@ -127,6 +135,16 @@ TEST(AutonatV2Inbox, ANonceIsTakenOnce) {
   EXPECT_FALSE(inbox.take(7, arrived_at(kTcp)));
   EXPECT_EQ(arrivals, 1);
   EXPECT_EQ(inbox.size(), 0u);
+}
+
+TEST(AutonatV2ContactedIps, APortThatWasContactedIsKnownWithItsIpAndNoOther) {
+  ContactedIps contacted;
+  const Endpoint known{IpAddress::v4({5, 6, 7, 8}), 4001};
+  contacted.add(known, true, TimePoint());
+  EXPECT_TRUE(contacted.contains(known, true, TimePoint()));
+  EXPECT_TRUE(contacted.contains(known.ip, true, TimePoint()));
+  EXPECT_FALSE(contacted.contains(known, false, TimePoint()));
+  EXPECT_FALSE(contacted.contains(Endpoint{known.ip, 4002}, true, TimePoint()));
 }
 
 TEST(AutonatV2ContactedIps, AreRememberedForTwoHoursAndInBoundedNumber) {

@@ -38,6 +38,7 @@ struct Siblings::Effort {
   bool has_ended = false;       ///< Our own dial, and the check of the sibling.
   Event ended;
   std::unique_ptr<Dialer::Attempt> own;  ///< Only if it has reached the client.
+  Error own_error;                       ///< Why we could not try.
 };
 
 Siblings::Siblings(swarm::Swarm& swarm, const Config& config, Dialer& dialer, Logger log)
@@ -53,9 +54,19 @@ Siblings::Siblings(swarm::Swarm& swarm, const Config& config, Dialer& dialer, Lo
     const auto peer = address.peer_id();
     if (peer && *peer != swarm.local_peer()) siblings_[*peer].address = address;
   }
+  swarm_.add_observer(*this);
 }
 
-Siblings::~Siblings() = default;
+Siblings::~Siblings() {
+  swarm_.remove_observer(*this);
+}
+
+void Siblings::on_connected(const swarm::ConnectionInfo& connection) {
+  const auto sibling = siblings_.find(connection.peer);
+  if (sibling == siblings_.end() || connection.direction != swarm::Direction::inbound) return;
+  if (connection.remote.is_relayed()) return;
+  sibling->second.came(is_over_udp(connection.remote)) = env_.now();
+}
 
 void Siblings::start() {
   if (is_empty()) return;
@@ -167,7 +178,8 @@ Task<DialStatus> Siblings::have_dialed(Effort& effort, IpAddress own_ip) {
 Task<bool> Siblings::is_evidence(PeerId sibling, Effort& effort) {
   effort.hurry.notify();
   while (!effort.has_ended) PYRSIA_CO_TRY(co_await effort.ended.wait());
-  if (!effort.own) co_return true;  // Neither of us has reached it.
+  if (effort.own_error) co_return effort.own_error;  // One machine's word is no proof.
+  if (!effort.own) co_return true;                   // Neither of us has reached it.
   const auto& address = effort.request.address;
   const bool is_udp = is_over_udp(address);
   PYRSIA_CO_TRY(co_await check(sibling, is_udp));
@@ -185,6 +197,7 @@ Task<> Siblings::dial_beside(Effort& effort) {
       dialer_.reach(request.client, request.address, request.round_trip, env_.now() - effort.begin);
   auto attempt = co_await std::move(reaching);
   if (!attempt && attempt.error() == Errc::cancelled) co_return attempt.error();
+  if (!attempt) effort.own_error = attempt.error();
   if (attempt && (*attempt)->has_reached()) {
     effort.own = *std::move(attempt);
     // While the sibling still tries: the truth shall not take longer for it.
@@ -199,13 +212,15 @@ Task<> Siblings::check(PeerId sibling, bool is_udp) {
   const auto own = own_address(is_udp);
   if (!own || siblings_[sibling].health(is_udp).is_proven(env_.now())) co_return ok;
   metrics_.checks.add();
+  const auto begin = env_.now();
   Request asked{swarm_.local_peer(), *own, env_.random_below(UINT64_MAX), Duration(0)};
   auto asking = ask(sibling, std::move(asked));
   const auto response = co_await with_timeout(env_, config_.request_timeout, std::move(asking));
   if (!response && response.error() == Errc::cancelled) co_return response.error();
   // That it was let in is enough: who minds the nonce is our client, if there is one.
+  const auto came = siblings_[sibling].came(is_over_udp(*own));
   if (response && response->status == Status::dialed &&
-      response->dial_status != DialStatus::dial_error)
+      response->dial_status != DialStatus::dial_error && came && *came >= begin)
     siblings_[sibling].health(is_udp).has_reached_us(env_.now());
   co_return ok;
 }

@@ -14,6 +14,7 @@
 #include <pyrsia/metrics.hpp>
 
 #include <map>
+#include <optional>
 #include <vector>
 
 namespace pyrsia::autonat_v2::sibling {
@@ -56,10 +57,10 @@ struct Helped {
 };
 
 /// Owned by the host. `swarm` and `dialer` must outlive it.
-class Siblings {
+class Siblings final : private swarm::Observer {
  public:
   Siblings(swarm::Swarm& swarm, const Config& config, Dialer& dialer, Logger log);
-  ~Siblings();
+  ~Siblings() override;
 
   /// Begins to serve them, if there are any, and to stay connected to them. Call it once.
   void start();
@@ -81,9 +82,14 @@ class Siblings {
     TimePoint rests_until{};
     Health tcp;
     Health udp;
+    std::optional<TimePoint> came_by_tcp;  ///< When it last opened a connection to us.
+    std::optional<TimePoint> came_by_udp;
     Health& health(bool is_udp) { return is_udp ? udp : tcp; }
+    std::optional<TimePoint>& came(bool is_udp) { return is_udp ? came_by_udp : came_by_tcp; }
   };
   struct Effort;
+
+  void on_connected(const swarm::ConnectionInfo& connection) override;
 
   Task<> serve(swarm::IncomingStream incoming);
   Task<Response> help(PeerId asker, Request request);
@@ -93,7 +99,8 @@ class Siblings {
   Task<> dial_beside(Effort& effort);
   /// True if the failure of this sibling's dial says that the client keeps strangers out.
   Task<bool> is_evidence(PeerId sibling, Effort& effort);
-  /// Asks it to dial us, unless it has reached somebody a moment ago.
+  /// Asks it to dial us, unless it has reached somebody a moment ago. It has if we have seen it
+  /// come: what it says of that is not enough.
   Task<> check(PeerId sibling, bool is_udp);
   std::optional<Multiaddr> own_address(bool is_udp) const;
   Task<> stay_connected();

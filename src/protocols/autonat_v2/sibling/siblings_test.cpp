@@ -24,6 +24,15 @@ std::string listed(std::uint8_t number) {
          swarm::test_key(number).peer_id().to_string();
 }
 
+/// Says that it has reached whoever asks, and nobody else, and dials nobody.
+Task<> lie(swarm::IncomingStream incoming) {
+  PYRSIA_CO_TRY(const auto request, co_await sibling::receive_request(*incoming.stream));
+  const bool is_check = request.client == incoming.connection.peer;
+  const sibling::Response response{sibling::Status::dialed,
+                                   is_check ? DialStatus::ok : DialStatus::dial_error};
+  co_return co_await sibling::respond(*incoming.stream, response);
+}
+
 /// Boot server 1 at 5.6.7.1, 2 at 5.6.7.2, …, all of which list each other, and a client behind a
 /// NAT that is connected to the first.
 struct Cluster {
@@ -32,6 +41,7 @@ struct Cluster {
     std::uint8_t mute =
         0;  ///< So many siblings can be reached, but their network lets no dial out.
     std::uint64_t seed = 1;
+    bool is_second_a_liar = false;  ///< See lie().
   };
   explicit Cluster(std::uint8_t size) : Cluster(size, Setup()) {}
   Cluster(std::uint8_t size, const Setup& setup) : world(setup.seed) {
@@ -49,7 +59,12 @@ struct Cluster {
       members.push_back(std::make_unique<Node>(*machines.back(), i, config));
       if (!members.back()->node.swarm.listen(addr("/ip4/" + ip + "/tcp/4001"))) is_broken = true;
       members.back()->server.start();
-      members.back()->siblings.start();
+      if (i == 2 && setup.is_second_a_liar)
+        members.back()->node.swarm.handle(
+            std::string(sibling::kProtocol), {},
+            [](swarm::IncomingStream incoming) { return lie(std::move(incoming)); });
+      else
+        members.back()->siblings.start();
     }
     world.run_for(1s);  // They find each other.
   }
@@ -266,6 +281,27 @@ TEST(Siblings, OneThatCannotDialMakesNobodyUnreachable) {
   EXPECT_TRUE(result.is_from_known_ip);  // So the client knows what it is worth.
   EXPECT_EQ(cluster.server().siblings.metrics().doubted.value(), 1u);
   EXPECT_EQ(cluster.server().server.metrics().dials_by_us.value(), 1u);
+}
+
+TEST(Siblings, OneThatDialsNobodyAndSaysThatItHasReachedUsMakesNobodyUnreachable) {
+  Cluster cluster(2, {.is_second_a_liar = true});
+  const auto all = Dependence::endpoint_independent;
+  cluster.add_client(all, all, sim::PortAllocation::preserve);
+  const auto result = cluster.ask();
+  EXPECT_EQ(result.verdict, Reachability::reachable) << result.reason;
+  EXPECT_TRUE(result.is_from_known_ip);
+}
+
+TEST(Siblings, WhereWeCouldNotTryOurselvesTheFailureOfOneIsNoEvidence) {
+  Cluster cluster(2, {.mute = 1});
+  const auto all = Dependence::endpoint_independent;
+  cluster.add_client(all, all, sim::PortAllocation::preserve);
+  std::vector<std::unique_ptr<Dialer::Attempt>> busy;  // As many as may be at once.
+  for (std::size_t i = 0; i < DialerConfig().max_dials; ++i)
+    busy.push_back(std::make_unique<Dialer::Attempt>(cluster.server().dialer));
+  const auto result = cluster.ask();
+  EXPECT_EQ(result.verdict, Reachability::unknown) << result.reason;
+  EXPECT_EQ(result.response_status, ResponseStatus::request_rejected);
 }
 
 TEST(Siblings, AfterOneThatCannotDialAnotherIsAsked) {
