@@ -32,12 +32,12 @@ std::string udp_line(const Report& report) {
                      report.server ? report.server->to_string() : "the server");
 }
 
-/// "192.168.1.1, ?, 100.64.0.1"
-std::string routers_line(const nat::HopFacts& hops) {
+/// "; routers 192.168.1.1, ?, 100.64.0.1"; nothing if none tells which datagrams expire there.
+std::string routers_text(const nat::HopFacts& hops) {
   std::string out;
   for (const auto& router : hops.routers)
-    out += (out.empty() ? "" : ", ") + (router ? router->to_string() : "?");
-  return out.empty() ? "unknown: none tells which datagrams expire there" : out;
+    out += (out.empty() ? "; routers " : ", ") + (router ? router->to_string() : "?");
+  return out;
 }
 
 std::string nat_line(const Report& report) {
@@ -125,8 +125,7 @@ std::string probe_text(const Report& report) {
   };
   line("UDP", udp_line(report));
   line("seen at", udp.mapped ? udp.mapped->to_string() : "unknown");
-  line("NAT", nat_line(report));
-  line("routers", routers_line(report.hops));
+  line("NAT", nat_line(report) + routers_text(report.hops));
   line("mapping",
        with_short(udp.mapping, 'M') +
            (report.tcp.mapping ? fmt::format(", TCP {}", short_name(*report.tcp.mapping, 'M'))

@@ -7,7 +7,7 @@
 
 namespace pyrsia::app {
 
-/// Eleven facts, the verdict, the fix.
+/// Ten facts, the verdict, the fix.
 std::string probe_text(const nat::Report& report);
 /// Three lines: the kind, the address, the verdict.
 std::string probe_brief(const nat::Report& report);

@@ -124,6 +124,7 @@ def test_probe_tells_whether_ipv6_is_translated(program):
         with stun_server(program, home.internet, [*AT_ALL, f"[{there}]:3478"], cwd):
             for rules, ip, is_nat in (("flush ruleset\n", "2a00:1:1::2", False), (NAT66, "2a00:1:2::9", True)):
                 home.set_rules(rules)
+                home.node.sh(f"ping -q -c 1 -w 5 -i 0.2 {there}")  # Neighbours have found each other then.
                 for servers in ([f"{FIRST}:3478", f"[{there}]:3478"], [f"[{there}]:3478"]):
                     flags = [word for server in servers for word in ("--server", server)]
                     told = json.loads(probe(program, home.node, "--alone", "--json", *flags, cwd=cwd, code=None))
