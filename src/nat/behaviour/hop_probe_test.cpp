@@ -78,7 +78,7 @@ struct Street {
 using Routers = std::vector<std::optional<IpAddress>>;
 
 TEST(HopProbe, TheOnlyNatIsKnownThoughItSpeaksNoProtocolAtAll) {
-  Street street({{"192.168.1.1", "203.0.113.7"}});
+  Street street(std::vector<BoxOnTheWay>{{"192.168.1.1", "203.0.113.7"}});
   const auto facts = street.look();
   EXPECT_EQ(facts.routers, (Routers{ip("192.168.1.1")}));
   EXPECT_EQ(facts.passed_count, 0U);
@@ -143,7 +143,7 @@ TEST(HopProbe, WhatARouterThatTellsNothingHidesIsUnknown) {
 }
 
 TEST(HopProbe, AnswersLateRoutersAndDeadServersWithinTheLimit) {
-  Street street({{"192.168.1.1", "203.0.113.7"}});
+  Street street(std::vector<BoxOnTheWay>{{"192.168.1.1", "203.0.113.7"}});
   EXPECT_EQ(street.look({at("192.0.2.77", 3478)}).first_has_mapped, std::nullopt);
   EXPECT_LE(street.took, HopConfig().limit);
   EXPECT_TRUE(street.look({}).routers.empty());
@@ -155,7 +155,7 @@ TEST(HopProbe, AnswersLateRoutersAndDeadServersWithinTheLimit) {
 
 TEST(HopProbe, TheRouterIsAskedForPortsAfterItWasMadeToTellOfHops) {
   for (const bool has_server : {true, false}) {
-    Street street({{"192.168.1.1", "203.0.113.7"}});
+    Street street(std::vector<BoxOnTheWay>{{"192.168.1.1", "203.0.113.7"}});
     if (!has_server) street.net.partition({street.host}, {&street.far});
     street.host->set_gateways({"192.168.1.1"});
     std::vector<std::string> expired;
@@ -192,7 +192,7 @@ TEST(HopProbe, WithoutANatThereIsNothingToLookFor) {
 TEST(HopProbe, WhateverFailsItEndsAndSaysNothingWrong) {
   std::uint64_t number = 0;
   for (bool has_failed = true; has_failed; ++number) {
-    Street street({{"192.168.1.1", "203.0.113.7"}});
+    Street street(std::vector<BoxOnTheWay>{{"192.168.1.1", "203.0.113.7"}});
     const auto failing = street.net.operation_count() + number;
     street.net.fail_operation(failing);
     EXPECT_NE(street.look().first_has_mapped, false);
