@@ -223,6 +223,7 @@ std::string gateway_line(const nat::GatewayFacts& gateway) {
 std::string v6_line(const Report& report) {
   auto out = yes_no(report.has_ipv6);
   if (report.mapped_v6) out += ", " + report.mapped_v6->ip.to_string();
+  if (report.filtering_v6) out += fmt::format(", {} filtering", name(*report.filtering_v6));
   if (report.has_nat64 == true) out += ", NAT64 " + report.nat64_prefix;
   return out;
 }
@@ -273,6 +274,8 @@ json::object probe_json(const Report& report) {
   json::object v6;
   v6["works"] = value_of(report.has_ipv6);
   v6["mapped"] = value_of(report.mapped_v6);
+  v6["nat"] = value_of(report.has_nat_v6);
+  v6["filtering"] = named(report.filtering_v6);
   v6["nat64"] = value_of(report.has_nat64);
   v6["nat64_prefix"] = report.nat64_prefix;
   out["ipv6"] = std::move(v6);
@@ -324,6 +327,8 @@ Result<Report> probe_report(const json::value& document) {
   const Facts v6(facts.at("ipv6"));
   report.has_ipv6 = v6.flag("works");
   report.mapped_v6 = v6.endpoint("mapped");
+  report.has_nat_v6 = v6.flag("nat");
+  report.filtering_v6 = v6.dependence("filtering");
   report.has_nat64 = v6.flag("nat64");
   report.nat64_prefix = v6.text("nat64_prefix").value_or("");
   report.is_captive = facts.flag("captive_portal");

@@ -46,7 +46,9 @@ struct Report {
   std::optional<Endpoint> mapped_tls;  ///< Where it saw us.
   std::optional<bool> has_ipv6;        ///< A server was reached over IPv6.
   std::optional<Endpoint> mapped_v6;   ///< Where it saw us.
-  std::optional<bool> is_captive;      ///< A portal answers in the name of others.
+  std::optional<bool> has_nat_v6;
+  std::optional<Dependence> filtering_v6;  ///< Who gets in over IPv6.
+  std::optional<bool> is_captive;          ///< A portal answers in the name of others.
   std::optional<bool> has_nat64;
   std::string nat64_prefix;
   GatewayFacts gateway;
