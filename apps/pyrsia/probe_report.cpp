@@ -106,6 +106,7 @@ std::string gateway_line(const nat::GatewayFacts& gateway) {
 std::string v6_line(const Report& report) {
   auto out = yes_no(report.has_ipv6);
   if (report.mapped_v6) out += ", " + report.mapped_v6->ip.to_string();
+  if (report.filtering_v6) out += fmt::format(", {} filtering", name(*report.filtering_v6));
   if (report.has_nat64 == true) out += ", NAT64 " + report.nat64_prefix;
   return out;
 }

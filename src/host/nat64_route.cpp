@@ -1,9 +1,7 @@
 #include "host/nat64_route.hpp"
 
-#include "multi/address_class.hpp"
 #include "runtime/timeout.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace pyrsia::host {
@@ -11,27 +9,12 @@ namespace {
 
 constexpr Duration kLookupLimit = std::chrono::seconds(1);
 
-/// A private IPv4 address leads nowhere without a router: bridges of containers have one. Where a
-/// CLAT gives IPv4 (RFC 6877) there is such a route.
-bool has_ipv6_only(Env& env) {
-  const AddressClassifier classifier;
-  const auto interfaces = env.interface_addresses();
-  const auto has_global = [&](bool is_v6) {
-    return std::ranges::any_of(interfaces, [&](const InterfaceAddress& each) {
-      return each.ip.is_v6() == is_v6 && classifier.classify(each.ip) == AddressClass::global;
-    });
-  };
-  const auto gateways = env.default_gateways();
-  const auto is_v4 = [](const Gateway& each) { return each.ip.is_v4(); };
-  return has_global(true) && !has_global(false) && std::ranges::none_of(gateways, is_v4);
-}
-
 }  // namespace
 
 Task<> Nat64Route::learn(std::vector<AdvertisedNat64> advertised) {
   std::optional<nat::Nat64Prefix> prefix;
   is_unanswered_ = false;
-  if (has_ipv6_only(env_)) {
+  if (nat::has_ipv6_only(env_)) {
     if (!advertised.empty()) {
       prefix = nat::Nat64Prefix{advertised.front().prefix, advertised.front().bits};
     } else {

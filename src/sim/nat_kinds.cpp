@@ -47,6 +47,7 @@ std::vector<NatKind> make_kinds() {
       {"hairpin", true, easy(endpoint_independent)},
       {"hairpin-port-restricted", true, easy(address_and_port_dependent)},
       {"short-lived", true, easy(address_and_port_dependent)},
+      {"linux-lifetime", true, easy(address_and_port_dependent)},
       {"no-fragments", true, easy(address_and_port_dependent)},
       {"firewall", false, easy(address_and_port_dependent)},
       {"open-firewall", false, easy(endpoint_independent)},
@@ -57,6 +58,7 @@ std::vector<NatKind> make_kinds() {
     if (kind.name == "symmetric-step-2") config.port_step = 2;
     if (kind.name.starts_with("hairpin")) config.has_hairpin = true;
     if (kind.name == "short-lived") config.udp_lifetime = std::chrono::seconds(20);
+    if (kind.name == "linux-lifetime") config.udp_lifetime = std::chrono::seconds(30);
     if (kind.name == "no-fragments") config.drops_fragments = true;
     if (kind.name == "udp-blocked") config.blocks_udp = true;
   }

@@ -25,6 +25,19 @@ PROTOCOLS = ("tcp", "udp")
 LEARN = "\n  ".join(_LEARNED.replace("PROTO", protocol) for protocol in PROTOCOLS)
 
 
+def _table6(*chains):
+    return "table ip6 lab {\n  " + "\n  ".join(chains) + "\n}\n"
+
+
+# Routers of IPv6 translate nothing. To be added to the rules of IPv4.
+IPV6 = {
+    "open": "",
+    # Neighbours may ask for each other.
+    "firewall": _table6(INSIDE_ONLY.replace("ACCEPT", ""), QUIET.replace("drop;", "meta l4proto { tcp, udp } drop;")),
+    "dead": _table6("chain forward { type filter hook forward priority 0; policy drop; }"),
+}
+
+
 def _enter(*rules):
     return ("chain enter { type nat hook prerouting priority -100; policy accept;\n    "
             + "\n    ".join(rules) + "\n  }")
@@ -37,9 +50,10 @@ def _learned(which, of_contacted=False):
             + f"dnat ip addr . port to {protocol} dport map @inside_{protocol}" for protocol in PROTOCOLS]
 
 
-# One outer port for each of eight classes of remote addresses: address dependent mapping.
+# One outer port for each of eight classes of remote addresses: address dependent mapping. None of them is a port
+# that a probe binds to see the order (20000 to 40000), which would be kept.
 _BY_ADDRESS = "\n  ".join(
-    f"chain block{i} {{ meta l4proto {{ tcp, udp }} snat to OUTSIDE:{20000 + 5000 * i}-{24999 + 5000 * i}; }}"
+    f"chain block{i} {{ meta l4proto {{ tcp, udp }} snat to OUTSIDE:{41000 + 3000 * i}-{43999 + 3000 * i}; }}"
     for i in range(8))
 
 
@@ -84,16 +98,21 @@ def rules(kind, inside="192.168.1.2", port=44000, outside="1.2.3.101"):
         "udp-blocked": _table(masquerade, closed.replace('iifname "lan" accept',
                                                          'iifname "lan" meta l4proto udp drop; iifname "lan" accept'),
                               QUIET),
+        # Before they are put together, which connection tracking does at -400.
+        "no-fragments": _table("chain whole { type filter hook prerouting priority -450; "
+                               "ip frag-off & 0x3fff != 0 drop; }", masquerade, closed, QUIET),
         "port-forward": _table(_enter(_forward('iifname "wan"', port, inside)), masquerade, open_to_nat, QUIET),
     }[kind]
 
 
-def hairpin_rules(is_cone, outside, servers):
+def hairpin_rules(is_cone, outside, servers, reaches_clients=False):
     """A NAT whose inside hosts reach each other by its `outside` address and are seen from there;
     `servers` are the ports forwarded to inside hosts. With `is_cone` a full cone, else a
-    port-restricted one."""
+    port-restricted one, which turns around to other ports than those only if it `reaches_clients`."""
     forwards = [_forward(f"ip daddr {outside}", port, inside) for port, inside in servers.items()]
     learned = _learned(f"ip daddr {outside}") if is_cone else []
+    if reaches_clients:
+        learned = _learned(f'iifname "lan" ip daddr {outside}')
     source = _source_nat("masquerade", f'iifname "lan" oifname "lan" ct status dnat snat to {outside}')
     return _table(LEARN, _enter(*forwards, *learned), source,
                   INSIDE_ONLY.replace("ACCEPT", "ct status dnat accept;"), QUIET)

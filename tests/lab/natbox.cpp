@@ -1,7 +1,7 @@
 // A NAT box in userspace, for kinds that nftables cannot do: it runs the very tables of the
 // simulation (src/sim/nat.hpp) between two network namespaces, over IPv4.
 //   natbox KIND NS_INSIDE DEVICE NS_OUTSIDE DEVICE OUTER_IP [SECONDS]
-//   natbox --list     the kinds and what a probe has to find, one JSON object a line
+//   natbox --list     the kinds, one a line
 // Prints "ready" once the devices are up; ends after SECONDS (120), or on SIGTERM.
 #include "sim/nat_kinds.hpp"
 
@@ -168,44 +168,11 @@ class Box {
   NatTable table_;
 };
 
-const char* name(sim::Dependence dependence) {
-  switch (dependence) {
-    case sim::Dependence::endpoint_independent: return "endpoint-independent";
-    case sim::Dependence::address_dependent: return "address-dependent";
-    case sim::Dependence::address_and_port_dependent: return "address-and-port-dependent";
-  }
-  return "";
-}
-const char* name(sim::PortAllocation allocation) {
-  switch (allocation) {
-    case sim::PortAllocation::preserve: return "preserved";
-    case sim::PortAllocation::contiguous: return "contiguous";
-    case sim::PortAllocation::sequential: return "sequential";
-    case sim::PortAllocation::parity: return "parity";
-    case sim::PortAllocation::random: return "random";
-  }
-  return "";
-}
-
-void list() {
-  for (const auto& kind : sim::nat_kinds()) {
-    const auto& config = kind.config;
-    const auto yes = [](bool fact) { return fact ? "true" : "false"; };
-    std::printf(R"({"kind":"%s","nat":%s,"blocked":%s,"mapping":"%s","filtering":"%s",)"
-                R"("allocation":"%s","step":%d,"hairpin":%s,"fragments":%s,"lifetime_s":%d})"
-                "\n",
-                std::string(kind.name).c_str(), yes(kind.translates), yes(config.blocks_udp),
-                name(config.mapping), name(config.filtering), name(config.allocation),
-                config.port_step, yes(config.has_hairpin), yes(!config.drops_fragments),
-                int(std::chrono::duration_cast<std::chrono::seconds>(config.udp_lifetime).count()));
-  }
-}
-
 }  // namespace
 
 int main(int count, char** words) {
   if (count == 2 && std::string(words[1]) == "--list") {
-    list();
+    for (const auto& each : sim::nat_kinds()) std::puts(std::string(each.name).c_str());
     return 0;
   }
   if (count < 7) return 64;

@@ -12,10 +12,23 @@ constexpr int kRounds = 4;
 constexpr std::size_t kFirstTry = 0;
 constexpr std::size_t kSecondTry = 1;
 
+/// Where `server` says that its other address is, if that can be: another IP and another port of
+/// the same family. Through a NAT64 a server tells its IPv4 address.
+std::optional<Endpoint> other_address_of(const stun::Response& response, const Endpoint& server,
+                                         const std::optional<Nat64Prefix>& nat64) {
+  auto other = response.other;
+  if (other && nat64) other = through(*nat64, *other);
+  if (!other || other->ip == server.ip || other->port == server.port || other->port == 0)
+    return std::nullopt;
+  if (other->ip.is_v6() != server.ip.is_v6() || other->ip.is_unspecified()) return std::nullopt;
+  return other;
+}
+
 }  // namespace
 
-Discovery::Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own)
-    : servers_(std::move(servers)), own_(std::move(own)) {
+Discovery::Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own,
+                     std::optional<Nat64Prefix> nat64)
+    : servers_(std::move(servers)), own_(std::move(own)), nat64_(nat64) {
   if (servers_.size() > kMaxServers) servers_.resize(kMaxServers);
   for (const auto& server : servers_) moves_.emplace_back(server);
 }
@@ -103,15 +116,12 @@ void Discovery::choose_server() {
   for (const auto& server : servers_) {
     if (!mapped_towards(server)) continue;
     const auto& response = answer_to(mapping_test(server))->response;
-    const auto other = response.other;
-    const bool has_other = other && other->ip != server.ip && other->port != server.port &&
-                           other->port != 0 && other->ip.is_v6() == server.ip.is_v6() &&
-                           !other->ip.is_unspecified();
-    if (server_ && !has_other) continue;
+    const auto other = other_address_of(response, server, nat64_);
+    if (server_ && !other) continue;
     server_ = server;
     behaviour_.round_trip = response.round_trip;
-    if (has_other) other_ = other;
-    if (has_other) return;
+    other_ = other;
+    if (other) return;
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "nat/behaviour/behaviour.hpp"
+#include "nat/behaviour/nat64.hpp"
 #include "nat/stun/moves.hpp"
 
 #include <map>
@@ -48,13 +49,16 @@ struct TestAnswer {
 /// it is flow `discover()`. Spec: RFC 5780, 4.
 class Discovery {
  public:
-  /// How many sockets show in which order ports are given out.
-  static constexpr std::size_t kPortSockets = 8;
+  /// How many sockets show in which order ports are given out. Random ones of half as many keep
+  /// parity once in 256 probes.
+  static constexpr std::size_t kPortSockets = 16;
   /// The size of a datagram that no path of 1500 bytes carries in one piece.
   static constexpr std::size_t kFragmentedPadding = 1600;
 
   /// `own`: the addresses of our interfaces: who is seen at one of them is behind no NAT.
-  Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own);
+  /// `nat64`: what the servers, which have IPv4, are reached through.
+  Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own,
+            std::optional<Nat64Prefix> nat64 = std::nullopt);
 
   /// The tests of the next round; none: all is found out. Take every answer before asking again.
   std::vector<Test> next_round();
@@ -87,6 +91,7 @@ class Discovery {
   std::vector<Endpoint> servers_;
   std::vector<stun::Moves> moves_;  ///< Of each server.
   std::vector<IpAddress> own_;
+  std::optional<Nat64Prefix> nat64_;
   int round_ = 0;
   std::optional<Endpoint> server_;
   std::optional<Endpoint> other_;

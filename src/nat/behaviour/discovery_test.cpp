@@ -85,6 +85,16 @@ TEST(Discovery, AFilterIsKnownWhereTheOtherAddressIsHeardOnceAsked) {
   EXPECT_EQ(behaviour.filtering, address_and_port_dependent);
 }
 
+TEST(Discovery, GoesToTheOtherAddressThroughTheNat64) {
+  const Nat64Prefix prefix{at("64:ff9b::", 0).ip, 96};
+  Discovery discovery({through(prefix, kServer)}, {at("2001:db8::2", 0).ip}, prefix);
+  for (auto tests = discovery.next_round(); !tests.empty(); tests = discovery.next_round())
+    for (const auto& test : tests) discovery.take(test, answer_of_full_cone(test));
+  EXPECT_EQ(discovery.other(), through(prefix, kOther));
+  EXPECT_EQ(discovery.behaviour().mapping, endpoint_independent);
+  EXPECT_EQ(discovery.behaviour().has_nat, true);
+}
+
 /// As a server that sends people on: "300 Try Alternate".
 TestAnswer moved(const Endpoint& to) {
   TestAnswer answer;

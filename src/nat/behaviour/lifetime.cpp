@@ -9,7 +9,8 @@ LifetimeProbe::LifetimeProbe(Env& env, Endpoint server, IpAddress local, Lifetim
       server_(server),
       local_(local),
       config_(std::move(config)),
-      outcomes_(config_.waits.size(), Outcome::unknown),
+      outcomes_(config_.waits.size(), Outcome::pending),
+      changed_(env.executor()),
       tasks_(env) {}
 
 Task<> LifetimeProbe::stop() {
@@ -35,17 +36,38 @@ Task<LifetimeRange> LifetimeProbe::run() {
   const auto known = co_await asking_->ask(query);
   if (known && known->error) co_return Errc::not_supported;
   for (std::size_t i = 0; i < silent_.size(); ++i) tasks_.spawn(watch(i));
+  while (!is_decided()) {
+    PYRSIA_CO_TRY(co_await changed_.wait());
+  }
+  tasks_.cancel();
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
   std::vector<std::pair<Duration, bool>> outcomes;
   for (std::size_t i = 0; i < outcomes_.size(); ++i) {
-    if (outcomes_[i] == Outcome::unknown) continue;
+    if (outcomes_[i] != Outcome::alive && outcomes_[i] != Outcome::gone) continue;
     outcomes.emplace_back(config_.waits[i], outcomes_[i] == Outcome::alive);
   }
   if (outcomes.empty()) co_return Errc::timed_out;
   co_return lifetime_of(outcomes);
 }
 
+/// Nothing that is still waited for can change what is said: a mapping that is gone stays so.
+bool LifetimeProbe::is_decided() const {
+  for (const auto outcome : outcomes_) {
+    if (outcome == Outcome::pending) return false;
+    if (outcome == Outcome::gone) return true;
+  }
+  return true;
+}
+
 Task<> LifetimeProbe::watch(std::size_t index) {
+  const auto outcome = co_await outcome_of(index);
+  if (!outcome && outcome.error() == Errc::cancelled) co_return outcome.error();
+  outcomes_[index] = outcome ? *outcome : Outcome::unknown;
+  changed_.notify();
+  co_return ok;
+}
+
+Task<LifetimeProbe::Outcome> LifetimeProbe::outcome_of(std::size_t index) {
   stun::Query query;
   query.server = server_;
   query.plan = config_.plan;
@@ -53,8 +75,7 @@ Task<> LifetimeProbe::watch(std::size_t index) {
   if (!made) co_return made.error();
   if (made->error) co_return Errc::refused;
   PYRSIA_CO_TRY(co_await env_.sleep_for(config_.waits[index]));
-  PYRSIA_CO_TRY(outcomes_[index], co_await is_alive(*silent_[index], made->mapped.port));
-  co_return ok;
+  co_return co_await is_alive(*silent_[index], made->mapped.port);
 }
 
 /// Asks from another socket for an answer to the silent one. That the server is still there is

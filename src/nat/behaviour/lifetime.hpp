@@ -2,6 +2,7 @@
 
 #include "nat/behaviour/behaviour.hpp"
 #include "nat/stun/client.hpp"
+#include "runtime/event.hpp"
 #include "runtime/task_group.hpp"
 
 #include <memory>
@@ -11,7 +12,7 @@ namespace pyrsia::nat {
 
 struct LifetimeConfig {
   /// How long each of the sockets stays silent, rising. All wait at the same time, so that the
-  /// measurement takes as long as the last of them.
+  /// measurement takes as long as the first after which the mapping is gone.
   std::vector<Duration> waits = {
       std::chrono::seconds(15),  std::chrono::seconds(25),  std::chrono::seconds(35),
       std::chrono::seconds(55),  std::chrono::seconds(65),  std::chrono::seconds(95),
@@ -34,9 +35,11 @@ class LifetimeProbe {
   Task<> stop();
 
  private:
-  enum class Outcome { unknown, alive, gone };
+  enum class Outcome { pending, unknown, alive, gone };
 
   Task<> watch(std::size_t index);
+  Task<Outcome> outcome_of(std::size_t index);
+  bool is_decided() const;
   Task<Outcome> is_alive(stun::Client& silent, std::uint16_t mapped_port);
 
   Env& env_;
@@ -46,6 +49,7 @@ class LifetimeProbe {
   std::vector<std::unique_ptr<stun::Client>> silent_;
   std::unique_ptr<stun::Client> asking_;
   std::vector<Outcome> outcomes_;
+  Event changed_;
   TaskGroup tasks_;
 };
 

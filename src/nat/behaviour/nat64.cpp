@@ -1,5 +1,7 @@
 #include "nat/behaviour/nat64.hpp"
 
+#include "multi/address_class.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -50,6 +52,21 @@ IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4) {
   return IpAddress::v6(bytes);
 }
 
+Endpoint through(const Nat64Prefix& prefix, Endpoint endpoint) {
+  if (endpoint.ip.is_v4()) endpoint.ip = synthesize(prefix, endpoint.ip);
+  return endpoint;
+}
+
+std::optional<Nat64Prefix> nat64_prefix_named(std::string_view text) {
+  const auto ip = IpAddress::parse(text.substr(0, text.find('/')));
+  if (!ip || !ip->is_v6()) return std::nullopt;
+  for (const auto bits : kLengths) {
+    const Nat64Prefix prefix{*ip, bits};
+    if (text.ends_with("/" + std::to_string(bits))) return prefix;
+  }
+  return std::nullopt;
+}
+
 std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses) {
   for (const auto& ip : addresses) {
     if (ip.is_v4()) continue;
@@ -64,6 +81,19 @@ std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses) {
     }
   }
   return std::nullopt;
+}
+
+bool has_ipv6_only(Env& env) {
+  const AddressClassifier classifier;
+  const auto interfaces = env.interface_addresses();
+  const auto has_global = [&](bool is_v6) {
+    return std::ranges::any_of(interfaces, [&](const InterfaceAddress& each) {
+      return each.ip.is_v6() == is_v6 && classifier.classify(each.ip) == AddressClass::global;
+    });
+  };
+  const auto gateways = env.default_gateways();
+  const auto is_v4 = [](const Gateway& each) { return each.ip.is_v4(); };
+  return has_global(true) && !has_global(false) && std::ranges::none_of(gateways, is_v4);
 }
 
 Task<std::optional<Nat64Prefix>> find_nat64(Env& env) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace pyrsia::nat {
 
@@ -23,8 +24,17 @@ struct Nat64Prefix {
 
 /// `v4` as this network's hosts reach it. RFC 6052, 2.2.
 IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4);
+/// The same for an endpoint; one of IPv6 stays as it is.
+Endpoint through(const Nat64Prefix& prefix, Endpoint endpoint);
+/// The reverse of Nat64Prefix::to_string(). Nothing: it is none.
+std::optional<Nat64Prefix> nat64_prefix_named(std::string_view text);
 /// The prefix in the addresses that ipv4only.arpa has here. RFC 7050, 3. Nothing: there is none.
 std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses);
+
+/// Only a NAT64 could lead to IPv4 from here. A private IPv4 address leads nowhere without a
+/// router: bridges of containers have one. Where a CLAT gives IPv4 (RFC 6877) there is such a
+/// route.
+bool has_ipv6_only(Env& env);
 
 /// Asks the resolver. Nothing: no NAT64 here. Has no timeout but the resolver's.
 /// Errors: `Errc::timed_out`, `Errc::unavailable`, `Errc::cancelled`.

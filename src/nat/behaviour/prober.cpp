@@ -10,7 +10,8 @@ namespace {
 
 /// Inner ports of the sockets that show the order, from an even first one: not in their own order,
 /// so that neighbours and successors can be told apart.
-constexpr std::array<std::uint16_t, Discovery::kPortSockets> kOffsets{0, 2, 1, 3, 5, 4, 7, 6};
+constexpr std::array<std::uint16_t, Discovery::kPortSockets> kOffsets{0, 2, 1,  3,  5,  4,  7,  6,
+                                                                      9, 8, 10, 11, 13, 12, 15, 14};
 constexpr int kBindTries = 8;
 constexpr int kHairpinTries = 3;
 constexpr std::size_t kFirstPort = 20000;
@@ -38,7 +39,7 @@ Prober::Prober(Env& env, std::vector<Endpoint> servers, IpAddress local, const P
     : env_(env),
       local_(local),
       config_(config),
-      discovery_(std::move(servers), own_addresses(env)),
+      discovery_(std::move(servers), own_addresses(env), config.nat64),
       tasks_(env) {}
 
 Prober::~Prober() = default;
@@ -157,12 +158,17 @@ Task<> Prober::run_test(Test test, Round& round, std::size_t index) {
 Task<bool> Prober::hairpin(Test test) {
   PYRSIA_CO_TRY(auto* sender, client_of(test.role, test.number));
   PYRSIA_CO_TRY(auto* receiver, client_of(Role::mapping, 0));
-  const auto mapped = discovery_.behaviour().mapped;
+  auto mapped = discovery_.behaviour().mapped;
   if (!mapped) co_return false;
+  auto other = test.server;
+  if (config_.nat64) {
+    mapped = through(*config_.nat64, *mapped);
+    other = through(*config_.nat64, other);
+  }
   for (int i = 0; i < kHairpinTries; ++i) {
     const auto transaction = stun::random_transaction(env_);
     auto hearing = receiver->hears(transaction);
-    (void)receiver->indicate(test.server);
+    (void)receiver->indicate(other);
     (void)sender->request(*mapped, transaction);
     const auto heard = co_await with_timeout(env_, plan().rto, std::move(hearing));
     if (heard) co_return true;

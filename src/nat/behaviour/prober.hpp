@@ -18,6 +18,8 @@ struct ProberConfig {
   double round_trips = 2.5;
   Duration min_rto = std::chrono::milliseconds(50);
   Duration max_rto = std::chrono::milliseconds(400);
+  /// What the servers, which have IPv4, are reached through.
+  std::optional<Nat64Prefix> nat64 = {};
   /// Where all clients count; outlives the prober. Null: nowhere.
   stun::ClientMetrics* metrics = nullptr;
 };

@@ -3,6 +3,7 @@
 #include "multi/address_class.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 namespace pyrsia::nat {
 namespace {
@@ -36,6 +37,10 @@ std::string router_text(const GatewayFacts& gateway) {
   return text + ")";
 }
 
+bool is_open_over_v6(const Report& report) {
+  return report.has_nat_v6 == false && report.filtering_v6 == Dependence::endpoint_independent;
+}
+
 /// What to do about a router that is the only one.
 std::string fix_at_router(const GatewayFacts& gateway) {
   const auto router = router_text(gateway);
@@ -55,7 +60,7 @@ bool is_most_likely_inside(const Report& report) {
 
 /// The cheapest way for somebody behind a NAT or a filter to be reached.
 std::string fix_for(const Report& report) {
-  if (report.has_ipv6 == true)
+  if (report.has_ipv6 == true && !is_open_over_v6(report))
     return "IPv6 works here: allow incoming connections to this machine over IPv6";
   if (is_most_likely_inside(report))
     return "ask the provider for a public IPv4 address: " + router_text(report.gateway) +
@@ -107,6 +112,16 @@ Advice advise_on_nat(const Report& report) {
           "A hard NAT: only peers that are open or filter by address alone connect directly, "
           "others over a relay.",
           fix_for(report)};
+}
+
+/// The same where IPv6 is open: who has it needs no hole, and only the others a relay.
+Advice advise_on_nat_beside_v6(const Report& report) {
+  auto advice = advise_on_nat(report);
+  advice.summary.front() = static_cast<char>(std::tolower(advice.summary.front()));
+  advice.summary = "Open over IPv6 for all who have it; over IPv4 " + advice.summary;
+  if (advice.verdict == Verdict::direct) advice.fix.clear();
+  if (advice.verdict == Verdict::relayed) advice.verdict = Verdict::degraded;
+  return advice;
 }
 
 }  // namespace
@@ -226,7 +241,10 @@ Advice advise(const Report& report) {
   if (report.reachable == Reachability::reachable)
     return {Verdict::direct, "Others can connect to this node: a peer has tried.", ""};
   if (report.udp.is_blocked == false) {
-    auto advice = advise_on_nat(report);
+    // Unless peers have tried in vain: then the node is not where the probe was.
+    const bool is_beside_v6 = report.udp.has_nat == true && is_open_over_v6(report) &&
+                              report.reachable != Reachability::unreachable;
+    auto advice = is_beside_v6 ? advise_on_nat_beside_v6(report) : advise_on_nat(report);
     if (advice.verdict == Verdict::relayed && report.reachable == Reachability::unreachable)
       advice = {Verdict::unreachable,
                 "A hard NAT, and peers have tried: nobody can connect to this node.", advice.fix};

@@ -81,6 +81,7 @@ json::object v6_json(const Report& report) {
   out["works"] = value_of(report.has_ipv6);
   out["mapped"] = value_of(report.mapped_v6);
   out["nat"] = value_of(report.has_nat_v6);
+  out["filtering"] = named(report.filtering_v6);
   out["nat64"] = value_of(report.has_nat64);
   out["nat64_prefix"] = report.nat64_prefix;
   return out;
@@ -323,6 +324,7 @@ Result<Report> read_report(std::string_view text) {
   report.has_ipv6 = v6.flag("works");
   report.mapped_v6 = v6.endpoint("mapped");
   report.has_nat_v6 = v6.flag("nat");
+  report.filtering_v6 = v6.named("filtering", dependence_named);
   report.has_nat64 = v6.flag("nat64");
   report.nat64_prefix = v6.text("nat64_prefix").value_or("");
   report.is_captive = facts.flag("captive_portal");

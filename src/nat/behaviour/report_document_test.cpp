@@ -37,6 +37,7 @@ Report whole() {
   report.has_ipv6 = true;
   report.mapped_v6 = Endpoint{ip("2001:db8::7"), 4003};
   report.has_nat_v6 = false;
+  report.filtering_v6 = Dependence::endpoint_independent;
   report.is_captive = false;
   report.has_nat64 = true;
   report.nat64_prefix = "64:ff9b::/96";
@@ -84,6 +85,7 @@ TEST(ReportDocument, WhatIsWrittenIsReadAgain) {
   EXPECT_EQ(read->servers, sent.servers);
   EXPECT_EQ(read->took, sent.took);
   EXPECT_EQ(read->has_nat_v6, false);
+  EXPECT_EQ(read->filtering_v6, Dependence::endpoint_independent);
   EXPECT_EQ(write_report(*read), text);
 }
 

@@ -115,6 +115,29 @@ TEST(Advice, NamesWhatHelps) {
   EXPECT_EQ(exit_code(advise(Report()).verdict), 30);
 }
 
+TEST(Advice, OpenIpv6LeavesOnlyPeersWithoutItToRelays) {
+  auto hard = kSymmetric;
+  hard.has_ipv6 = true;
+  EXPECT_EQ(advise(hard).verdict, Verdict::relayed);
+  EXPECT_NE(advise(hard).fix.find("over IPv6"), std::string::npos);
+  hard.has_nat_v6 = false;
+  hard.filtering_v6 = address_and_port_dependent;
+  EXPECT_NE(advise(hard).fix.find("over IPv6"), std::string::npos);
+  hard.filtering_v6 = endpoint_independent;
+  EXPECT_EQ(advise(hard).verdict, Verdict::degraded);
+  EXPECT_NE(advise(hard).fix.find("UPnP"), std::string::npos);
+  EXPECT_NE(advise(hard).summary.find("over IPv4 a hard NAT"), std::string::npos);
+  hard.reachable = Reachability::unreachable;
+  EXPECT_EQ(advise(hard).verdict, Verdict::unreachable);
+  auto easy = kFullCone;
+  easy.has_ipv6 = true;
+  EXPECT_FALSE(advise(easy).fix.empty());
+  easy.has_nat_v6 = false;
+  easy.filtering_v6 = endpoint_independent;
+  EXPECT_EQ(advise(easy).verdict, Verdict::direct);
+  EXPECT_TRUE(advise(easy).fix.empty());
+}
+
 TEST(Advice, APortalIsNotClaimedWhereTheInternetWorks) {
   for (const auto works : {&kSymmetric, &kFullCone}) {
     auto report = *works;
@@ -151,12 +174,15 @@ TEST(Nat64, AddressesAreThoseOfTheRfc) {
     EXPECT_EQ(synthesize(prefix, ip("192.0.2.33")), ip(vector.whole));
     const std::array answers{synthesize(prefix, ip("192.0.0.171"))};
     EXPECT_EQ(prefix_in(answers), prefix);
+    EXPECT_EQ(nat64_prefix_named(prefix.to_string()), prefix);
   }
 }
 
 TEST(Nat64, ALyingOrOrdinaryAnswerIsNoPrefix) {
   const std::array answers{ip("192.0.0.170"), ip("2001:db8::1"), ip("::")};
   EXPECT_EQ(prefix_in(answers), std::nullopt);
+  for (const auto* text : {"", "64:ff9b::", "64:ff9b::/97", "1.2.3.0/32", "/96"})
+    EXPECT_EQ(nat64_prefix_named(text), std::nullopt) << text;
 }
 
 TEST(Allocation, IsToldFromTheOrderOfPorts) {

@@ -26,7 +26,7 @@ Task<> Survey::stop() {
   tasks_.cancel();
   (void)co_await tasks_.join();
   if (prober_) (void)co_await prober_->stop();
-  if (v6_) (void)co_await v6_->stop();
+  if (v6_prober_) (void)co_await v6_prober_->stop();
   if (lifetime_) (void)co_await lifetime_->stop();
   if (gateway_) (void)co_await gateway_->stop();
   if (hops_) (void)co_await hops_->stop();
@@ -42,12 +42,13 @@ std::vector<Endpoint> Survey::servers_of(bool is_v6) const {
 
 Task<Report> Survey::run() {
   const auto start = env_.now();
-  auto servers = servers_of(false);
-  if (servers.empty()) servers = servers_of(true);
-  hops_ = std::make_unique<HopProbe>(env_, std::move(servers), config_.hops);
   report_.servers = config_.servers;
+  const bool is_v4_out_of_reach = has_ipv6_only(env_);
+  uses_v6_alone_ = servers_of(false).empty() || (is_v4_out_of_reach && !servers_of(true).empty());
+  needs_nat64_ = is_v4_out_of_reach && !uses_v6_alone_;
+  hops_ = std::make_unique<HopProbe>(env_, servers_of(uses_v6_alone_), config_.hops);
   for (const auto& url : config_.status_urls) tasks_.spawn(look_for_portal(url));
-  tasks_.spawn(look_for_nat64());
+  if (!needs_nat64_) tasks_.spawn(look_for_nat64());
   tasks_.spawn(look_over_v6());
   tasks_.spawn(trace_hops());
   if (config_.asks_gateway) tasks_.spawn(ask_gateway());
@@ -98,23 +99,20 @@ Task<> Survey::look_for_nat64() {
 
 Task<> Survey::look_over_v6() {
   const auto servers = servers_of(true);
-  // Where there is no IPv4 server at all, probe_transports() uses these.
-  if (servers.empty() || servers_of(false).empty()) co_return ok;
-  auto bound = stun::Client::bind(env_, Endpoint{IpAddress::v6_any(), 0}, config_.prober.metrics);
-  if (!bound) co_return bound.error();
-  v6_ = *std::move(bound);
-  stun::Query query;
-  query.server = servers.front();
-  query.plan = config_.prober.first_plan;
-  const auto answer = co_await v6_->ask_and_follow(query);
-  if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
-  report_.has_ipv6 = answer && !answer->error;
-  if (!*report_.has_ipv6) co_return ok;
-  report_.mapped_v6 = answer->mapped;
-  const auto own = env_.interface_addresses();
-  const auto found = std::ranges::find(own, answer->mapped.ip, &InterfaceAddress::ip);
-  report_.has_nat_v6 = found == own.end();
+  if (servers.empty() || uses_v6_alone_) co_return ok;  // Then probe_transports() asks these.
+  v6_prober_ = std::make_unique<Prober>(env_, servers, any_of(true), config_.prober);
+  PYRSIA_CO_TRY(const auto udp, co_await v6_prober_->run());
+  keep_v6(udp);
   co_return ok;
+}
+
+void Survey::keep_v6(const UdpBehaviour& udp) {
+  // A server that sees an IPv4 address is behind a NAT64, under a name that a DNS64 has answered.
+  if (udp.mapped && udp.mapped->ip.is_v4()) return;
+  report_.has_ipv6 = udp.mapped.has_value();
+  report_.mapped_v6 = udp.mapped;
+  report_.has_nat_v6 = udp.has_nat;
+  report_.filtering_v6 = udp.filtering;
 }
 
 Task<> Survey::ask_gateway() {
@@ -142,10 +140,16 @@ Task<> Survey::ask_over_tls(TlsServer server) {
 }
 
 Task<> Survey::probe_transports() {
-  auto servers = servers_of(false);
-  const bool is_v6 = servers.empty();
-  if (is_v6) servers = servers_of(true);
+  auto servers = servers_of(uses_v6_alone_);
   if (servers.empty()) co_return ok;
+  auto& nat64 = config_.prober.nat64;
+  if (needs_nat64_) {
+    const auto looked = co_await look_for_nat64();
+    if (!looked && looked.error() == Errc::cancelled) co_return looked.error();
+    nat64 = nat64_prefix_named(report_.nat64_prefix);
+  }
+  if (nat64) std::ranges::for_each(servers, [&](Endpoint& each) { each = through(*nat64, each); });
+  const bool is_v6 = servers.front().ip.is_v6();
   prober_ = std::make_unique<Prober>(env_, servers, any_of(is_v6), config_.prober);
   auto udp = co_await prober_->run();
   if (!udp) {
@@ -154,8 +158,7 @@ Task<> Survey::probe_transports() {
   }
   report_.udp = *std::move(udp);
   report_.server = prober_->server();
-  if (is_v6) report_.has_ipv6 = report_.server.has_value();
-  if (is_v6) report_.has_nat_v6 = report_.udp.has_nat;
+  if (uses_v6_alone_) keep_v6(report_.udp);
   for (const auto& server : report_.server ? std::vector{*report_.server} : servers)
     tasks_.spawn(ask_over_tcp(server, prober_->other()));
   if (config_.measures_lifetime && report_.server)

@@ -67,14 +67,17 @@ class Survey {
   Task<> ask_over_tcp(Endpoint server, std::optional<Endpoint> other);
   Task<> probe_transports();
   Task<> measure_lifetime(Endpoint server, IpAddress any);
+  void keep_v6(const UdpBehaviour& udp);
   std::vector<Endpoint> servers_of(bool is_v6) const;
 
   Env& env_;
   SurveyConfig config_;
   Report report_;
   Error failure_;
+  bool uses_v6_alone_ = false;  ///< Servers of IPv4 are out of reach, or there are none.
+  bool needs_nat64_ = false;    ///< There are no others, and nothing else can lead to them.
   std::unique_ptr<Prober> prober_;
-  std::unique_ptr<stun::Client> v6_;
+  std::unique_ptr<Prober> v6_prober_;
   std::unique_ptr<LifetimeProbe> lifetime_;
   std::unique_ptr<GatewayProbe> gateway_;
   std::unique_ptr<HopProbe> hops_;
