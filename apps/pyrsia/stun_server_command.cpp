@@ -19,8 +19,7 @@ stun::ServerConfig stun_config(const StunOptions& options, std::optional<KeyPair
   config.udp = config.tcp = options.listen;
   config.tls = options.tls_listen;
   config.external_v4 = options.external_v4;
-  config.responder.limit.per_second = options.per_source_per_second;
-  config.responder.limit.burst = 2 * options.per_source_per_second;
+  config.responder.limit = stun::limit_of(options.per_source_per_second);
   config.members = options.members;
   config.key = std::move(key);
   return config;

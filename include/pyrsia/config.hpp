@@ -61,8 +61,8 @@ struct WebTlsConfig {
 /// STUN at the UDP ports of QUIC, told apart by the first byte. RFC 9443.
 struct StunConfig {
   bool is_server = false;  ///< Answer whoever asks there.
-  /// Requests that one IPv4 address or IPv6 /64 may make, after twice as many at once. 0: any
-  /// number.
+  /// Requests that one IPv4 address or IPv6 /64 may make, after twice as many, or 48, at
+  /// once. 0: any number.
   std::uint32_t per_source_per_second = 200;
   /// Ask where the sockets of QUIC are seen, which is what hole punching needs: `servers`, and the
   /// boot peers that we are connected to and that have an address of QUIC.

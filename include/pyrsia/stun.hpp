@@ -33,8 +33,8 @@ struct StunServerConfig {
   /// clients can learn their NAT's behaviour from (RFC 5780).
   std::vector<Endpoint> udp;
   std::vector<Endpoint> tcp;
-  /// Requests a second that one IPv4 address or IPv6 /64 may make, after twice as many at once.
-  /// 0: any number.
+  /// Requests a second that one IPv4 address or IPv6 /64 may make, after twice as many, or 48, at
+  /// once. 0: any number.
   std::uint32_t per_source_per_second = 200;
 };
 

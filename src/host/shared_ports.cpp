@@ -13,8 +13,7 @@ constexpr Duration kPause = std::chrono::seconds(1);
 
 stun::ServerConfig server_config(const StunConfig& config) {
   stun::ServerConfig out;
-  out.responder.limit.per_second = config.per_source_per_second;
-  out.responder.limit.burst = 2 * config.per_source_per_second;
+  out.responder.limit = stun::limit_of(config.per_source_per_second);
   return out;
 }
 

@@ -124,8 +124,8 @@ TEST_F(SharedPortsTest, OneSourceIsLimitedThereToo) {
   add("5.6.7.1", std::move(config));
   auto& asker = net_.add_host({.name = "asker", .addresses = {"1.2.3.4"}});
   EXPECT_TRUE(ask(asker, at("5.6.7.1", kPort)));
-  // Ten a second are more than four.
-  for (int i = 0; i < 20; ++i) (void)ask(asker, at("5.6.7.1", kPort));
+  // Ten a second are more than four, and a hundred more than 48 at once.
+  for (int i = 0; i < 100; ++i) (void)ask(asker, at("5.6.7.1", kPort));
   EXPECT_GT(hosts_[0]->counters().at("pyrsia_stun_limited_total"), 0U);
 }
 

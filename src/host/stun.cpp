@@ -12,8 +12,7 @@ stun::ServerConfig config_of(StunServerConfig config) {
   stun::ServerConfig out;
   out.udp = std::move(config.udp);
   out.tcp = std::move(config.tcp);
-  out.responder.limit.per_second = config.per_source_per_second;
-  out.responder.limit.burst = 2 * config.per_source_per_second;
+  out.responder.limit = stun::limit_of(config.per_source_per_second);
   return out;
 }
 

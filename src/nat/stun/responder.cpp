@@ -30,6 +30,11 @@ struct Responder::Wishes {
   int error = 0;
   std::array<std::uint16_t, kMaxUnknown> unknown{};
   std::size_t unknown_count = 0;
+
+  void refuse(AttributeType type) {
+    error = kUnknownAttribute;
+    if (unknown_count < unknown.size()) unknown[unknown_count++] = static_cast<std::uint16_t>(type);
+  }
 };
 
 Responder::Responder(ResponderConfig config, std::vector<Endpoint> sockets, std::uint64_t secret)
@@ -75,6 +80,12 @@ bool Responder::read_wishes(const Message& message, Wishes& wishes) const {
   auto walk = message.attributes();
   for (Attribute attribute; walk.next(attribute);) {
     using enum AttributeType;
+    const bool is_of_datagrams =
+        attribute.type == change_request || attribute.type == response_port;
+    if (config_.is_stream && is_of_datagrams) {
+      wishes.refuse(attribute.type);
+      continue;
+    }
     switch (attribute.type) {
       case change_request: {
         const auto change = decode_change_request(attribute.value);
@@ -99,10 +110,7 @@ bool Responder::read_wishes(const Message& message, Wishes& wishes) const {
       case message_integrity:
       case message_integrity_sha256: break;
       default:
-        if (!must_be_understood(attribute.type)) break;
-        wishes.error = kUnknownAttribute;
-        if (wishes.unknown_count < wishes.unknown.size())
-          wishes.unknown[wishes.unknown_count++] = static_cast<std::uint16_t>(attribute.type);
+        if (must_be_understood(attribute.type)) wishes.refuse(attribute.type);
     }
   }
   // A PADDING is for a path of ours, not for a port that somebody else may have.

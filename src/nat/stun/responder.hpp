@@ -25,6 +25,9 @@ struct ResponderConfig {
   /// Below what LenderConfig lets one member have, for what is dropped there is silence, which a
   /// client may take for its filter; and each costs us a signature.
   SourceLimit lend_limit{150, 300, 1};
+  /// A response leaves over the connection of its request: CHANGE-REQUEST and RESPONSE-PORT are not
+  /// understood. Spec: RFC 5780, 7.2 and 7.5.
+  bool is_stream = false;
   std::string software;  ///< Told in every response; empty, the default, costs nobody a byte.
 };
 

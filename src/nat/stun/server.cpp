@@ -88,6 +88,7 @@ Server::Server(Env& env, ServerConfig config, Logger log)
   std::array<std::uint8_t, 8> secret{};
   env_.random(secret);
   for (const auto byte : secret) secret_ = secret_ << 8 | byte;
+  handshake_limiter_.emplace(config_.handshakes, secret_);
 }
 
 Server::~Server() = default;
@@ -134,6 +135,9 @@ Result<> Server::start(std::string* detail) {
       std::make_unique<Responder>(config_.responder, as_seen(udp_endpoints()), secret_);
   const std::vector<Endpoint> one_unknown(1);
   plain_responder_ = std::make_unique<Responder>(config_.responder, one_unknown, secret_);
+  auto of_streams = config_.responder;
+  of_streams.is_stream = true;
+  tcp_responder_ = std::make_unique<Responder>(of_streams, as_seen(tcp_endpoints()), secret_);
   for (std::size_t i = 0; i < udp_.size(); ++i) tasks_.spawn(serve_udp(i));
   for (std::size_t i = 0; i < tcp_.size(); ++i) tasks_.spawn(accept(i));
   if (config_.key) begin_lending();
@@ -396,7 +400,8 @@ void Server::set_standing(std::size_t member, Standing standing) {
   const auto ip_of = [](const Member* lending) {
     return lending == nullptr ? std::nullopt : std::optional(lending->endpoint.ip);
   };
-  udp_responder_->set_members(ip_of(lending_member(false)), ip_of(lending_member(true)));
+  for (auto* responder : {udp_responder_.get(), tcp_responder_.get()})
+    responder->set_members(ip_of(lending_member(false)), ip_of(lending_member(true)));
 }
 
 /// The first of this family that lends.
@@ -417,30 +422,37 @@ Task<> Server::accept(std::size_t index) {
       PYRSIA_CO_TRY(co_await env_.sleep_for(kPauseAfterError));
       continue;
     }
-    const auto source = (*connection)->remote().ip;
-    const auto open = connections_.find(source);
-    const auto of_source = open == connections_.end() ? 0 : open->second;
-    if (connection_count_ >= config_.max_tcp_connections ||
-        of_source >= config_.max_tcp_connections_of_source) {
-      metrics_.connections_refused.add();
-      continue;
-    }
+    const bool is_tls = tcp_[index].is_tls;
+    if (!may_connect((*connection)->remote().ip, is_tls)) continue;
     metrics_.connections.add();
-    tasks_.spawn(serve_tcp(*std::move(connection), tcp_[index].is_tls));
+    tasks_.spawn(serve_tcp(*std::move(connection), index));
   }
 }
 
-Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls) {
+bool Server::may_connect(const IpAddress& source, bool is_tls) {
+  if (connection_count_ >= config_.max_tcp_connections ||
+      connections_.of(source) >= config_.max_tcp_connections_of_source) {
+    metrics_.connections_refused.add();
+    return false;
+  }
+  if (is_tls && !handshake_limiter_->allow(source, 1, env_.now())) {
+    metrics_.handshakes_refused.add();
+    return false;
+  }
+  return true;
+}
+
+Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, std::size_t index) {
   /// Holds the place of a connection among those of its source.
   struct Place {
     Place(Server& owner, const IpAddress& ip) : server(owner), source(ip) {
-      ++server.connections_[source];
+      server.connections_.add(source);
       ++server.connection_count_;
     }
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
     ~Place() {
-      if (--server.connections_[source] == 0) server.connections_.erase(source);
+      server.connections_.remove(source);
       --server.connection_count_;
     }
     Server& server;
@@ -448,7 +460,18 @@ Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls) {
   };
   const Place place(*this, connection->remote().ip);
   const auto remote = connection->remote();
-  if (!is_tls) co_return co_await serve_stream(*connection, remote);
+  if (tcp_[index].is_tls) {
+    const Caller caller{*plain_responder_, remote, 0, {}};
+    auto serving = secure_and_serve(std::move(connection), caller);
+    co_return co_await with_timeout(env_, config_.tcp_lifetime, std::move(serving));
+  }
+  // The plain listeners come first, as in the responder.
+  const Caller caller{*tcp_responder_, remote, index, connection->local().ip};
+  auto serving = serve_stream(*connection, caller);
+  co_return co_await with_timeout(env_, config_.tcp_lifetime, std::move(serving));
+}
+
+Task<> Server::secure_and_serve(std::unique_ptr<TcpSocket> connection, Caller caller) {
   if (!config_.secure) co_return Errc::not_supported;
   auto securing = config_.secure(std::move(connection));
   auto stream = co_await with_timeout(env_, config_.tls_timeout, std::move(securing));
@@ -456,20 +479,20 @@ Task<> Server::serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls) {
     metrics_.handshakes_failed.add();
     co_return stream.error();
   }
-  const auto served = co_await serve_stream(**stream, remote);
+  const auto served = co_await serve_stream(**stream, caller);
   if (!served) co_return served;
   co_return co_await with_timeout(env_, config_.tls_timeout, (*stream)->close_write());
 }
 
-Task<> Server::serve_stream(Stream& stream, Endpoint remote) {
+Task<> Server::serve_stream(Stream& stream, Caller caller) {
   for (int i = 0; i < config_.max_tcp_requests; ++i) {
-    auto answering = answer_stream(stream, remote);
+    auto answering = answer_stream(stream, caller);
     PYRSIA_CO_TRY(co_await with_timeout(env_, config_.tcp_idle_timeout, std::move(answering)));
   }
   co_return ok;
 }
 
-Task<> Server::answer_stream(Stream& stream, Endpoint remote) {
+Task<> Server::answer_stream(Stream& stream, Caller caller) {
   std::array<std::uint8_t, kMaxMessageBytes> request{};
   const auto header = std::span(request).first<kHeaderBytes>();
   PYRSIA_CO_TRY(co_await read_exactly(stream, header));
@@ -477,8 +500,8 @@ Task<> Server::answer_stream(Stream& stream, Endpoint remote) {
   const auto body = std::span(request).subspan(kHeaderBytes, size - kHeaderBytes);
   PYRSIA_CO_TRY(co_await read_exactly(stream, body));
   std::array<std::uint8_t, kMaxMessageBytes> out{};
-  const Request asked{BytesView(request).first(size), remote, 0};
-  const auto answer = plain_responder_->answer(asked, env_.now(), out);
+  const Request asked{BytesView(request).first(size), caller.from, caller.socket, caller.to};
+  const auto answer = caller.responder.answer(asked, env_.now(), out);
   if (answer.size == 0) co_return Errc::protocol_violation;
   co_return co_await stream.write_all(BytesView(out).first(answer.size));
 }
@@ -488,7 +511,8 @@ std::map<std::string, std::uint64_t> Server::counters() const {
   const auto add = [&](const std::string& name, const Counter& counter) {
     out["pyrsia_stun_" + name + "_total"] += counter.value();
   };
-  for (const auto* responder : {udp_responder_.get(), plain_responder_.get()}) {
+  for (const auto* responder :
+       {udp_responder_.get(), tcp_responder_.get(), plain_responder_.get()}) {
     if (responder == nullptr) continue;
     const auto& metrics = responder->metrics();
     add("requests", metrics.requests);
@@ -507,6 +531,7 @@ std::map<std::string, std::uint64_t> Server::counters() const {
   add("connections", metrics_.connections);
   add("connections_refused", metrics_.connections_refused);
   add("handshakes_failed", metrics_.handshakes_failed);
+  add("handshakes_refused", metrics_.handshakes_refused);
   add("members_lost", metrics_.members_lost);
   add("member_checks_sent", member_metrics_.sent);
   add("member_checks_received", member_metrics_.received);

@@ -1,6 +1,7 @@
 /// STUN server: UDP, TCP and TLS. Spec: RFC 8489, 6 and 7; RFC 5780, 6.
 #pragma once
 
+#include "base/ip_group.hpp"
 #include "nat/stun/client.hpp"
 #include "nat/stun/lender.hpp"
 #include "nat/stun/responder.hpp"
@@ -60,8 +61,11 @@ struct ServerConfig {
   /// Half of LenderConfig::max_lifetime: so much may a clock be before or behind the other.
   Duration lend_lifetime = std::chrono::seconds(15);
   std::size_t max_tcp_connections = 1024;
-  std::size_t max_tcp_connections_of_source = 16;
+  std::size_t max_tcp_connections_of_source = 16;  ///< As ip_group() has it; not of loopback.
   Duration tcp_idle_timeout = std::chrono::seconds(30);
+  Duration tcp_lifetime = std::chrono::minutes(10);  ///< Of a connection, however busy.
+  /// Of TLS: each costs us a signature, which clients need not pay for.
+  SourceLimit handshakes{5, 20, 4096};
   Duration tls_timeout = std::chrono::seconds(10);  ///< Of the handshake.
   int max_tcp_requests = 100;                       ///< Of one connection.
 };
@@ -71,6 +75,7 @@ struct ServerMetrics {
   Counter connections;          ///< TCP and TLS, accepted.
   Counter connections_refused;  ///< Over a limit.
   Counter handshakes_failed;    ///< Of TLS.
+  Counter handshakes_refused;   ///< Of TLS: the source begins too many.
   Counter members_lost;         ///< A member that answered before did not.
 };
 
@@ -111,11 +116,20 @@ class Server {
     std::unique_ptr<TcpListener> listener;
     bool is_tls = false;
   };
+  /// Whose connection it is, and how he came.
+  struct Caller {
+    Responder& responder;
+    Endpoint from;
+    std::size_t socket = 0;
+    IpAddress to;
+  };
 
   std::vector<Endpoint> as_seen(const std::vector<Endpoint>& endpoints) const;
   Result<> bind_all(std::string* detail);
   Task<> serve_udp(std::size_t index);
   void answer_batch(std::size_t index, std::span<const ReceivedDatagram> batch);
+  /// False, and counted: over a limit.
+  bool may_connect(const IpAddress& source, bool is_tls);
   bool is_lend(BytesView bytes) const;
   void take_lend(std::size_t index, const ReceivedDatagram& datagram, std::span<std::uint8_t> out);
   void tell_refusal(Refusal refusal, const IpAddress& from);
@@ -126,9 +140,10 @@ class Server {
   Result<> listen(const std::vector<Endpoint>& endpoints, bool is_tls, std::string* detail);
   std::vector<Endpoint> listening(bool is_tls) const;
   Task<> accept(std::size_t index);
-  Task<> serve_tcp(std::unique_ptr<TcpSocket> connection, bool is_tls);
-  Task<> serve_stream(Stream& stream, Endpoint remote);
-  Task<> answer_stream(Stream& stream, Endpoint remote);
+  Task<> serve_tcp(std::unique_ptr<TcpSocket> connection, std::size_t index);
+  Task<> secure_and_serve(std::unique_ptr<TcpSocket> connection, Caller caller);
+  Task<> serve_stream(Stream& stream, Caller caller);
+  Task<> answer_stream(Stream& stream, Caller caller);
   void begin_lending();
   /// Finds out again and again how a member stands.
   Task<> watch_member(std::size_t member);
@@ -150,7 +165,8 @@ class Server {
   std::vector<std::unique_ptr<UdpSocket>> udp_;
   std::vector<StreamListener> tcp_;
   std::unique_ptr<Responder> udp_responder_;
-  std::unique_ptr<Responder> plain_responder_;  ///< Of streams and of shared ports.
+  std::unique_ptr<Responder> tcp_responder_;
+  std::unique_ptr<Responder> plain_responder_;  ///< Of TLS and of shared ports.
   std::unique_ptr<Lender> lender_;
   std::unique_ptr<Outbox> outbox_;
   ClientMetrics member_metrics_;
@@ -158,8 +174,9 @@ class Server {
   std::vector<Standing> standings_;                      ///< Of the members.
   /// When each Refusal was last told.
   std::array<std::optional<TimePoint>, kRefusalCount> refusals_told_{};
-  std::map<IpAddress, std::size_t> connections_;  ///< Of each source, its open ones.
+  IpGroupCounts connections_;  ///< The open ones of each source.
   std::size_t connection_count_ = 0;
+  std::optional<SourceLimiter> handshake_limiter_;
   ServerMetrics metrics_;
   TaskGroup tasks_;
 };

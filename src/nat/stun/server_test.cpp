@@ -157,6 +157,17 @@ TEST(StunServer, AnswersOverTcpAgainAndAgain) {
   EXPECT_FALSE(four);
 }
 
+Task<Response> send_query(Env& env, Endpoint server, Query query) {
+  PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
+  std::array<std::uint8_t, 64> out{};
+  PYRSIA_CO_TRY(const auto request, encode_query(query, random_transaction(env), out));
+  PYRSIA_CO_TRY(co_await socket->write_all(request));
+  std::array<std::uint8_t, 512> in{};
+  PYRSIA_CO_TRY(const auto size, co_await socket->read_some(in));
+  PYRSIA_CO_TRY(const auto message, Message::parse(BytesView(in).first(size)));
+  co_return decode_response(message);
+}
+
 Task<> send_garbage(Env& env, Endpoint server) {
   PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
   PYRSIA_CO_TRY(co_await socket->write_all(as_bytes("GET / HTTP/1.1\r\nHost: x\r\n\r\n")));
@@ -192,6 +203,84 @@ TEST(StunServer, OneSourceHasFewTcpConnections) {
   EXPECT_TRUE(std::get<0>(served.world.run(Many::connect(served.a, sockets))));
   EXPECT_EQ(served.server->counters().at("pyrsia_stun_connections_refused_total"), 3U);
   served.world.run_for(served.config.tcp_idle_timeout);
+}
+
+TEST(StunServer, TellsItsOtherAddressOverTcpTooButAnswersFromThatOfTheConnection) {
+  Served served;
+  served.config.tcp = {at("5.6.9.8", 3478), at("5.6.9.8", 3479), at("5.6.9.9", 3478),
+                       at("5.6.9.9", 3479)};
+  auto& far = served.net.add_host({"far", {"5.6.9.8", "5.6.9.9"}});
+  served.config.udp.clear();
+  served.server = std::make_unique<Server>(far, served.config, Logger("stun", kSilence));
+  ASSERT_TRUE(served.server->start(nullptr));
+  auto [told] = served.world.run(ask_over_tcp(served.a, at("5.6.9.8", 3479), {}));
+  ASSERT_TRUE(told) << told.error();
+  EXPECT_EQ(told->other, at("5.6.9.9", 3478));
+  EXPECT_EQ(told->origin, at("5.6.9.8", 3479));
+  Query query;
+  query.change.port = true;
+  const auto [refused] = served.world.run(send_query(served.a, at("5.6.9.8", 3478), query));
+  EXPECT_EQ(refused->error, 420);
+}
+
+TEST(StunServer, AnIpv6NetworkIsOneSourceOfTcpConnections) {
+  Served served;
+  served.config.udp.clear();
+  served.config.tcp = {at("2a0e:2::1", 3478)};
+  served.config.max_tcp_connections_of_source = 2;
+  auto& far = served.net.add_host({"far", {"2a0e:2::1"}});
+  served.server = std::make_unique<Server>(far, served.config, Logger("stun", kSilence));
+  ASSERT_TRUE(served.server->start(nullptr));
+  std::vector<std::unique_ptr<TcpSocket>> sockets;
+  for (const auto* ip : {"2a0e:1::1", "2a0e:1:0:99::1", "2a0e:1:0:7::2"}) {
+    auto& host = served.net.add_host({ip, {ip}});
+    auto [socket] = served.world.run(sim::dial(host, at("2a0e:2::1", 3478)));
+    if (socket) sockets.push_back(*std::move(socket));
+  }
+  served.world.run_for(1s);
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_connections_total"), 2U);
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_connections_refused_total"), 1U);
+}
+
+TEST(StunServer, ASourceBeginsFewTlsHandshakesASecond) {
+  Served served;
+  served.config.tls = {at("5.6.7.8", kTlsPort)};
+  served.config.secure = shake_hands;
+  served.config.handshakes = {1, 2, 16};
+  served.serve();
+  const auto ask = [&] {
+    return std::get<0>(
+        served.world.run(ask_over_tcp(served.a, at("5.6.7.8", kTlsPort), shake_hands)));
+  };
+  EXPECT_TRUE(ask());
+  EXPECT_TRUE(ask());
+  EXPECT_FALSE(ask());
+  EXPECT_EQ(served.server->counters().at("pyrsia_stun_handshakes_refused_total"), 1U);
+  served.world.run_for(1s);
+  EXPECT_TRUE(ask());
+}
+
+/// Asks every second until the server has enough of it.
+Task<int> ask_on_and_on(Env& env, Endpoint server) {
+  PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
+  int count = 0;
+  for (; count < 1000; ++count) {
+    const auto response = co_await ask_stream(*socket, random_transaction(env));
+    if (!response) break;
+    PYRSIA_CO_TRY(co_await env.sleep_for(1s));
+  }
+  co_return count;
+}
+
+TEST(StunServer, ABusyConnectionEndsWithItsLifetime) {
+  Served served;
+  served.config.tcp = {at("5.6.7.8", 3478)};
+  served.config.tcp_lifetime = 20s;
+  served.serve();
+  const auto [count] = served.world.run(ask_on_and_on(served.a, at("5.6.7.8", 3478)));
+  ASSERT_TRUE(count);
+  EXPECT_GE(*count, 15);
+  EXPECT_LE(*count, 20);
 }
 
 TEST(StunServer, EveryBrokenOperationIsSurvived) {

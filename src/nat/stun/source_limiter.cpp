@@ -19,7 +19,17 @@ std::uint32_t milliseconds_of(TimePoint now) {
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());
 }
 
+/// What a probe of a NAT asks in its longest round, retransmissions aside.
+constexpr std::uint32_t kMinBurst = 48;
+
 }  // namespace
+
+SourceLimit limit_of(std::uint32_t per_second) {
+  SourceLimit limit;
+  limit.per_second = per_second;
+  limit.burst = std::max(2 * per_second, kMinBurst);
+  return limit;
+}
 
 SourceLimiter::SourceLimiter(const SourceLimit& limit, std::uint64_t secret)
     : limit_(limit), secret_(secret) {

@@ -16,6 +16,10 @@ struct SourceLimit {
   std::size_t max_sources = 16384;
 };
 
+/// Of a source that may ask so many times a second; 0: no limit. Two seconds' worth at once, and
+/// never less than one client asks that finds out how its NAT behaves.
+SourceLimit limit_of(std::uint32_t per_second);
+
 /// Counts what each source asks for, in memory that never grows: of four sources that share a place
 /// the one that was silent for longest is forgotten. Places depend on a secret, so that nobody can
 /// push out another at will; a million forged sources get their one answer each and no more.

@@ -27,6 +27,17 @@ TEST(SourceLimiter, ASourceHasItsBurstAndThenItsRate) {
   EXPECT_TRUE(limiter.allow(v4(2), 4, kStart));
 }
 
+TEST(SourceLimiter, TheLowestRateLetsAProbeOfANatThrough) {
+  EXPECT_EQ(limit_of(0).per_second, 0U);
+  EXPECT_EQ(limit_of(200).burst, 400U);
+  SourceLimiter limiter(limit_of(1), 7);
+  const auto source = IpAddress::v4({192, 0, 2, 1});
+  // Two answers from the other address cost most: responder.cpp.
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(limiter.allow(source, 8, TimePoint()));
+  for (int i = 0; i < 32; ++i) EXPECT_TRUE(limiter.allow(source, 1, TimePoint()));
+  EXPECT_FALSE(limiter.allow(source, 1, TimePoint()));
+}
+
 TEST(SourceLimiter, AnIpv6NetworkIsOneSource) {
   SourceLimiter limiter(kLimit, 7);
   int allowed = 0;
