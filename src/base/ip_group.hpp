@@ -5,8 +5,13 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <string>
 
 namespace pyrsia {
+
+/// The network that counts as one witness: "192.0.2.0/24", "2001:db8:1::/48" (what one site gets,
+/// for nothing at tunnel brokers). Who holds one address of it can mostly have others (ADR 48).
+std::string witness_network(const IpAddress& ip);
 
 /// Whom an IP address is likely to belong to: an IPv4 address, an IPv6 /56. None for loopback,
 /// which is not counted.

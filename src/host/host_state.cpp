@@ -1,5 +1,6 @@
 #include "host/host_state.hpp"
 
+#include "base/ip_group.hpp"
 #include "host/reachability_record.hpp"
 #include "host/scope.hpp"
 #include "host/thin_waist.hpp"
@@ -468,12 +469,11 @@ void Host::State::on_address_result(const autonat_v2::AddressResult& result) {
 void Host::State::feed_servers() {
   std::set<std::string> networks;
   for (const auto& connection : autonat_v2_client.servers())
-    if (const auto ip = connection.remote.ip()) networks.insert(host::witness_network(*ip));
+    if (const auto ip = connection.remote.ip()) networks.insert(witness_network(*ip));
   if (env.now() - started_at < kStart) {
     for (const auto& address : joiner.boot_addresses()) {
       const auto ip = address.ip();
-      if (ip && !swarm.is_connected(*address.peer_id()))
-        networks.insert(host::witness_network(*ip));
+      if (ip && !swarm.is_connected(*address.peer_id())) networks.insert(witness_network(*ip));
     }
   }
   constexpr std::size_t kMostNetworks = 64;

@@ -1,5 +1,6 @@
 #include "host/observed_addresses.hpp"
 
+#include "base/ip_group.hpp"
 #include "host/thin_waist.hpp"
 
 #include <algorithm>
@@ -195,7 +196,7 @@ std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
   if (!classifier_.is_usable_by_others(remote->ip)) return {};
 
   Vote vote;
-  vote.group = group_of(remote->ip);
+  vote.group = witness_network(remote->ip);
   vote.is_udp = is_udp;
   vote.remote = *remote;
   vote.is_port_observed = connection.is_port_shared;
@@ -226,27 +227,12 @@ std::optional<ObservedAddresses::Vote> ObservedAddresses::vote_of(
   if (std::ranges::none_of(listen_addresses, is_meant)) return {};
   Vote vote;
   vote.keys = {{true, word.local_port, word.mapped}};
-  vote.group = group_of(word.server.ip);
+  vote.group = witness_network(word.server.ip);
   vote.is_udp = true;
   vote.remote = word.server;
   vote.is_port_observed = true;
   vote.is_outbound = true;
   return vote;
-}
-
-std::string ObservedAddresses::group_of(const IpAddress& observer) const {
-  const auto ip = observer.unmapped();
-  return network_key(ip, ip.is_v4() ? limits_.group_bits_v4 : limits_.group_bits_v6);
-}
-
-std::string network_key(const IpAddress& ip, unsigned bits) {
-  std::string key(ip.is_v4() ? "4" : "6");
-  for (unsigned at = 0; at < bits && at / 8 < ip.bytes().size(); at += 8) {
-    const auto rest = bits - at;
-    const auto mask = rest >= 8 ? 0xffU : 0xffU << (8 - rest) & 0xffU;
-    key.push_back(static_cast<char>(ip.bytes()[at / 8] & mask));
-  }
-  return key;
 }
 
 }  // namespace pyrsia::host

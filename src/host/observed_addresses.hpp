@@ -50,8 +50,6 @@ struct ObservedAddressLimits {
   std::size_t of_one_listener = 3;  ///< Returned for a port; go's figure.
   std::size_t stun_servers = 16;    ///< Whose word is kept, for each port; others are passed over.
   Duration stun_lifetime = std::chrono::minutes(11);  ///< Of such a word: two rounds of asking.
-  unsigned group_bits_v4 = 24;  ///< Peers in the same such network count as one observer.
-  unsigned group_bits_v6 = 48;
 };
 
 /// How our NAT maps the ports of one family and protocol, and who has seen it.
@@ -59,9 +57,6 @@ struct ObservedMapping {
   PortMapping mapping = PortMapping::unknown;
   std::size_t networks = 0;  ///< Of different observers.
 };
-
-/// The first `bits` bits of `ip`, and its family, as a key: who shares it is one observer.
-std::string network_key(const IpAddress& ip, unsigned bits);
 
 /// Collects what peers say they see us at (Identify's observedAddr), and STUN servers. A peer's
 /// word counts while its connection lasts, a server's until it says otherwise or for a while, once
@@ -140,7 +135,6 @@ class ObservedAddresses {
                               const std::vector<Multiaddr>& listen_addresses) const;
   std::optional<Vote> vote_of(const swarm::ConnectionInfo& connection, const Multiaddr& observed,
                               const std::vector<Multiaddr>& listen_addresses) const;
-  std::string group_of(const IpAddress& observer) const;
   /// Lets go of an address that is none of `keep`'s. False if there is none.
   bool make_room(const Vote& keep);
   void forget(const Key& key);

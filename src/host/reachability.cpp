@@ -1,5 +1,6 @@
 #include "host/reachability.hpp"
 
+#include "base/ip_group.hpp"
 #include "host/thin_waist.hpp"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // What one peer that lies, or several of one network, cannot do to the verdicts.
+#include "base/ip_group.hpp"
 #include "host/observed_addresses.hpp"
 #include "host/reachability.hpp"
 #include "host/thin_waist.hpp"

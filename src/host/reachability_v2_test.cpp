@@ -1,5 +1,6 @@
 // What AutoNAT v2, strangers and NAT behaviour do to the verdicts; v1 alone is in
 // reachability_test.cpp.
+#include "base/ip_group.hpp"
 #include "host/reachability_record.hpp"
 #include "host/thin_waist.hpp"
 

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <pyrsia/ip.hpp>
 #include <pyrsia/multiaddr.hpp>
-
-#include <string>
 
 namespace pyrsia::host {
 
@@ -14,9 +11,5 @@ Multiaddr thin_waist(const Multiaddr& address);
 
 /// True for an address over UDP.
 bool is_over_udp(const Multiaddr& address);
-
-/// The network that counts as one witness, in words: "192.0.2.0/24", "2001:db8:1::/48". Who
-/// holds one address of it can mostly have others.
-std::string witness_network(const IpAddress& ip);
 
 }  // namespace pyrsia::host

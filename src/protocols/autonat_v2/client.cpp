@@ -1,5 +1,6 @@
 #include "protocols/autonat_v2/client.hpp"
 
+#include "base/ip_group.hpp"
 #include "protocols/autonat_v2/exchange.hpp"
 #include "protocols/autonat_v2/verdict.hpp"
 #include "runtime/timeout.hpp"
@@ -14,11 +15,8 @@ bool is_over_udp(const Multiaddr& address) {
   return address.has(Protocol::udp);
 }
 
-/// Who holds one address of it can mostly have others: an IPv4 /24, an IPv6 /48 (ADR 48).
 std::string network_of(const swarm::ConnectionInfo& connection) {
-  const auto ip = connection.remote.ip().value_or(IpAddress()).unmapped();
-  const auto bytes = ip.bytes().first(ip.is_v4() ? 3 : 6);
-  return std::string(bytes.begin(), bytes.end());
+  return witness_network(connection.remote.ip().value_or(IpAddress()));
 }
 
 /// In words, for a person.

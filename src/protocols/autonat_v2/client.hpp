@@ -134,9 +134,9 @@ class Client final : private swarm::Observer {
     DialRequest request;
     TimePoint begin;
   };
-  static constexpr std::size_t kMaxDialBackStreams = 64;
+  static constexpr std::size_t kMaxDialBackStreams = 256;
   /// One peer may dial back for all servers that we ask: more than max_parallel, so that what is
-  /// over the limit is never a nonce of ours.
+  /// over the limit is never a nonce of ours. And few cannot keep the others out.
   static constexpr std::size_t kMaxDialBackStreamsOfOnePeer = 16;
   /// How long we know whom we have asked, to ask another the next time.
   static constexpr Duration kMemory = std::chrono::minutes(15);

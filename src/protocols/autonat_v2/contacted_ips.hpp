@@ -14,7 +14,8 @@
 namespace pyrsia::autonat_v2 {
 
 /// Remembers IPs for as long as a NAT keeps its holes open. A plain container that takes `now`.
-/// At its limit it forgets the one that was contacted longest ago.
+/// At its limit it forgets, of the source that has most of it (ip_group()), the one that was
+/// contacted longest ago: a peer who has us dial all his addresses displaces only those.
 class ContactedIps {
  public:
   /// RFC 5382, REQ-5: no NAT shall keep an idle TCP mapping for less, and few keep it for longer.
@@ -36,6 +37,7 @@ class ContactedIps {
   using Key = std::tuple<bool, IpAddress, std::uint16_t>;  ///< Is_udp, IP, port; 0: any port.
   void add_key(Key key, TimePoint now);
   bool contains_key(Key key, TimePoint now) const;
+  void forget_one();
 
   std::map<Key, TimePoint> ips_;
 };

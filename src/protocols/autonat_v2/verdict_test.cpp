@@ -164,5 +164,19 @@ TEST(AutonatV2ContactedIps, AreRememberedForTwoHoursAndInBoundedNumber) {
   EXPECT_TRUE(ips.contains(number(1), false, TimePoint(2s)));
 }
 
+TEST(AutonatV2ContactedIps, OneWithManyAddressesDisplacesOnlyItsOwn) {
+  ContactedIps ips;
+  const auto mine = *IpAddress::parse("192.0.2.1");
+  ips.add(mine, false, TimePoint(0s));
+  for (std::uint32_t n = 0; n < 2 * ContactedIps::kMaxIps; ++n) {
+    std::array<std::uint8_t, 16> ip{0x2a, 0x0e, 0, 1};
+    ip[14] = std::uint8_t(n >> 8);
+    ip[15] = std::uint8_t(n);
+    ips.add(IpAddress::v6(ip), false, TimePoint(1s));
+  }
+  EXPECT_EQ(ips.size(), ContactedIps::kMaxIps);
+  EXPECT_TRUE(ips.contains(mine, false, TimePoint(2s)));
+}
+
 }  // namespace
 }  // namespace pyrsia::autonat_v2
