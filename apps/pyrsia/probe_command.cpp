@@ -99,21 +99,33 @@ void show(const nat::Report& report, const Options& options) {
   std::fflush(stdout);
 }
 
-/// Goes on until a signal, if it is to be repeated.
-Task<> probe_all(Env& env, const Options& options, Looking& looking, Result<nat::Report>& last) {
-  for (;;) {
-    last = co_await probe_once(env, options, looking);
-    if (!last) co_return last.error();
-    show(*last, options);
-    if (!options.probe.every) co_return ok;
-    if (!options.is_json) fmt::print("\n");
-    PYRSIA_CO_TRY(co_await env.sleep_for(*options.probe.every));
-  }
-}
-
 ExitCode code_of(const Error& error) {
   if (error == Errc::invalid_argument) return ExitCode::usage;
   return ExitCode::try_later;
+}
+
+Complaint complaint_about(const Error& error, const Options& options) {
+  const bool knows_none = error == Errc::invalid_argument;
+  return {code_of(error),
+          knows_none
+              ? fmt::format("no node answers at {} and no STUN server is known: give one with "
+                            "--server HOST[:PORT]",
+                            daemon_url(options, "/probe"))
+              : "probe: " + error.message()};
+}
+
+/// Goes on until a signal, if it is to be repeated: what fails now may not fail the next time.
+Task<> probe_all(Env& env, const Options& options, Looking& looking, Result<nat::Report>& last) {
+  for (;;) {
+    auto now = co_await probe_once(env, options, looking);
+    if (!now && now.error() == Errc::cancelled) co_return now.error();
+    last = std::move(now);
+    if (last) show(*last, options);
+    if (!options.probe.every) co_return ok;
+    if (!last) complain(complaint_about(last.error(), options));
+    if (!options.is_json) fmt::print("\n");
+    PYRSIA_CO_TRY(co_await env.sleep_for(*options.probe.every));
+  }
 }
 
 bool is_url(std::string_view text) {
@@ -211,14 +223,8 @@ ExitCode run_probe(const Options& options) {
   (void)runtime.run(std::move(probing), std::move(on_signal));
   if (looking.survey) (void)runtime.run(looking.survey->stop());
   if (last) return static_cast<ExitCode>(nat::exit_code(nat::advise(*last).verdict));
-  const bool knows_none = last.error() == Errc::invalid_argument;
-  const Complaint complaint{
-      code_of(last.error()),
-      knows_none ? fmt::format("no node answers at {} and no STUN server is known: give one with "
-                               "--server HOST[:PORT]",
-                               daemon_url(options, "/probe"))
-                 : "probe: " + last.error().message()};
-  complain(complaint);
+  const auto complaint = complaint_about(last.error(), options);
+  if (!options.probe.every) complain(complaint);
   return complaint.code;
 }
 

@@ -116,10 +116,10 @@ std::string v6_line(const Report& report) {
 std::string probe_text(const Report& report) {
   const auto advice = nat::advise(report);
   const auto& udp = report.udp;
-  std::string reachable = "unknown: no node is running";
-  if (report.reachable != Reachability::unknown)
-    reachable = fmt::format("{}: {}", report.reachable == Reachability::reachable ? "yes" : "no",
-                            report.reachable_why);
+  const auto known = report.reachable == Reachability::unknown     ? "unknown"
+                     : report.reachable == Reachability::reachable ? "yes"
+                                                                   : "no";
+  const auto why = report.reachable_why.empty() ? "no node is running" : report.reachable_why;
   std::string out;
   const auto line = [&](std::string_view what, const std::string& fact) {
     out += fmt::format("{:<14} {}\n", what, fact);
@@ -137,7 +137,7 @@ std::string probe_text(const Report& report) {
        fmt::format("{}, fragments {}", yes_no(udp.has_hairpin), yes_no(udp.passes_fragments)));
   line("port mapping", gateway_line(report.gateway));
   line("IPv6", v6_line(report) + ", captive portal " + yes_no(report.is_captive));
-  line("reachable", reachable);
+  line("reachable", fmt::format("{}: {}", known, why));
   out += fmt::format("\n{:<14} {} ({:.1f} s)\n", "verdict", advice.summary,
                      milliseconds(report.took) / 1000);
   if (!advice.fix.empty()) line("fix", advice.fix);

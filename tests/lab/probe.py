@@ -67,7 +67,9 @@ class Case:
     def servers(self):
         if self.is_nat64:
             return [f"{FIRST}:3478"]
-        return [f"{FIRST}:3478"] * self.ipv4 + [f"[{V6_FIRST}]:3478"] * bool(self.ipv6)
+        # That two are silent is no accident of theirs.
+        v6 = {None: [], "dead": [V6_FIRST, V6_SECOND]}.get(self.ipv6, [V6_FIRST])
+        return [f"{FIRST}:3478"] * self.ipv4 + [f"[{ip}]:3478" for ip in v6]
 
     @property
     def router(self):

@@ -12,8 +12,8 @@ constexpr int kRounds = 4;
 constexpr std::size_t kFirstTry = 0;
 constexpr std::size_t kSecondTry = 1;
 
-/// Where `server` says that its other address is, if that can be: another IP and another port of
-/// the same family. Through a NAT64 a server tells its IPv4 address.
+}  // namespace
+
 std::optional<Endpoint> other_address_of(const stun::Response& response, const Endpoint& server,
                                          const std::optional<Nat64Prefix>& nat64) {
   auto other = response.other;
@@ -23,8 +23,6 @@ std::optional<Endpoint> other_address_of(const stun::Response& response, const E
   if (other->ip.is_v6() != server.ip.is_v6() || other->ip.is_unspecified()) return std::nullopt;
   return other;
 }
-
-}  // namespace
 
 Discovery::Discovery(std::vector<Endpoint> servers, std::vector<IpAddress> own,
                      std::optional<Nat64Prefix> nat64)
@@ -159,7 +157,9 @@ void Discovery::judge_mapping() {
   for (const auto& server : servers_) {
     const auto mapped = mapped_towards(server);
     if (!mapped || server == *server_) continue;
-    varies = varies.value_or(false) || mapped != behaviour_.mapped;
+    if (mapped != behaviour_.mapped) varies = true;
+    // What two ports of one address see alike may still depend on the address.
+    if (!varies && server.ip != server_->ip) varies = false;
   }
   if (other_) {
     const auto port = mapped_towards({server_->ip, other_->port});

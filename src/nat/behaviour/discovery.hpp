@@ -99,4 +99,9 @@ class Discovery {
   UdpBehaviour behaviour_;
 };
 
+/// Where `server` says that its other address is, if that can be: another IP and another port of
+/// the same family. Through a NAT64 a server tells its IPv4 address.
+std::optional<Endpoint> other_address_of(const stun::Response& response, const Endpoint& server,
+                                         const std::optional<Nat64Prefix>& nat64);
+
 }  // namespace pyrsia::nat

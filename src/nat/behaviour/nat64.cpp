@@ -96,6 +96,14 @@ bool has_ipv6_only(Env& env) {
   return has_global(true) && !has_global(false) && std::ranges::none_of(gateways, is_v4);
 }
 
+bool has_ipv6_address(Env& env) {
+  const AddressClassifier classifier;
+  return std::ranges::any_of(env.interface_addresses(), [&](const InterfaceAddress& each) {
+    const auto what = classifier.classify(each.ip);
+    return each.ip.is_v6() && (what == AddressClass::global || what == AddressClass::private_use);
+  });
+}
+
 Task<std::optional<Nat64Prefix>> find_nat64(Env& env) {
   const auto addresses = co_await env.resolve("ipv4only.arpa", IpFamily::v6);
   if (!addresses && addresses.error() == Errc::not_found) co_return std::nullopt;

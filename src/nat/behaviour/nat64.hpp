@@ -35,6 +35,8 @@ std::optional<Nat64Prefix> prefix_in(std::span<const IpAddress> addresses);
 /// router: bridges of containers have one. Where a CLAT gives IPv4 (RFC 6877) there is such a
 /// route.
 bool has_ipv6_only(Env& env);
+/// Does an interface have an IPv6 address that reaches further than its link?
+bool has_ipv6_address(Env& env);
 
 /// Asks the resolver. Nothing: no NAT64 here. Has no timeout but the resolver's.
 /// Errors: `Errc::timed_out`, `Errc::unavailable`, `Errc::cancelled`.

@@ -250,10 +250,18 @@ Advice advise(const Report& report) {
                 "A hard NAT, and peers have tried: nobody can connect to this node.", advice.fix};
     return advice;
   }
-  if (report.tcp.is_blocked == false || report.has_tls == true)
+  if (report.udp.is_blocked == true || report.tcp.is_blocked == false)
     return {Verdict::udp_blocked,
             "UDP is blocked: only TCP gets out, so QUIC and hole punching over UDP fail.",
             "allow outgoing UDP in the firewall"};
+  if (report.has_tls == true)
+    return {
+        Verdict::degraded,
+        report.servers.empty()
+            ? "The Internet is reached over TLS; of UDP nothing is known: no server was asked."
+            : "The Internet is reached over TLS; over UDP no server answers: it may be blocked, "
+              "or they are down.",
+        "give a STUN server over UDP with --server"};
   return {Verdict::offline, "No server answered, neither over UDP nor over TCP.",
           "check the network, or give a STUN server with --server"};
 }

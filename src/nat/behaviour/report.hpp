@@ -71,9 +71,10 @@ struct NatLayers {
 struct Report {
   UdpBehaviour udp;  ///< Over IPv4, or over IPv6 where there is nothing else.
   TcpBehaviour tcp;
-  std::optional<bool> has_tls;             ///< A server answered over TLS. Nothing: none was asked.
-  std::optional<Endpoint> mapped_tls;      ///< Where it saw us.
-  std::optional<bool> has_ipv6;            ///< A server was reached over IPv6.
+  std::optional<bool> has_tls;         ///< A server answered over TLS. Nothing: none was asked.
+  std::optional<Endpoint> mapped_tls;  ///< Where it saw us.
+  /// A server was reached over IPv6. False: there is no address, or several servers are silent.
+  std::optional<bool> has_ipv6;
   std::optional<Endpoint> mapped_v6;       ///< Where it saw us.
   std::optional<bool> has_nat_v6;          ///< That was none of our own addresses.
   std::optional<Dependence> filtering_v6;  ///< Who gets in over IPv6.

@@ -10,6 +10,8 @@ namespace pyrsia::nat {
 namespace {
 
 constexpr int kPortalRedirects = 3;
+/// So many silent servers are not all dead where the Internet works.
+constexpr std::size_t kServersToBelieve = 2;
 
 IpAddress any_of(bool is_v6) {
   return is_v6 ? IpAddress::v6_any() : IpAddress::v4_any();
@@ -57,16 +59,30 @@ Task<Report> Survey::run() {
   tasks_.spawn(probe_transports());
   PYRSIA_CO_TRY(co_await tasks_.wait_until_empty());
   if (failure_) co_return failure_;
+  judge();
+  report_.took = env_.now() - start;
+  co_return report_;
+}
+
+void Survey::judge() {
+  // The same servers were asked over both.
   if (report_.udp.is_blocked != false && report_.tcp.is_blocked == false)
     report_.udp.is_blocked = true;
+  judge_v6();
   // Whoever it was that answered, he keeps nobody in.
   if (report_.is_captive == true && internet_works(report_)) report_.is_captive = false;
   if (report_.tcp.local) report_.interface_ip = report_.tcp.local->ip;
   if (report_.tcp.local && report_.udp.mapped)
     report_.udp.local = Endpoint{report_.tcp.local->ip, 0};
   report_.position = position_of(report_);
-  report_.took = env_.now() - start;
-  co_return report_;
+}
+
+/// Silence alone is no proof: a server may be dead.
+void Survey::judge_v6() {
+  if (report_.has_ipv6) return;
+  const auto silent = servers_of(true).size();
+  const bool is_alone = silent < kServersToBelieve || !internet_works(report_);
+  if (!has_ipv6_address(env_) || !is_alone) report_.has_ipv6 = false;
 }
 
 Task<> Survey::look_for_portal(std::string url) {
@@ -77,8 +93,10 @@ Task<> Survey::look_for_portal(std::string url) {
   request.max_redirects = kPortalRedirects;
   auto get = env_.http_get(std::move(request), nullptr);
   const auto response = co_await std::move(get);
-  if (!response) co_return response.error();
-  const auto is_portal = is_portal_answer(*response);
+  // No boot server tells that much, but the pages of portals do.
+  const bool is_too_large = !response && response.error() == Errc::too_large;
+  if (!response && !is_too_large) co_return response.error();
+  const auto is_portal = is_too_large ? true : is_portal_answer(*response);
   // One that lets a single boot server's answer pass is none.
   if (is_portal) report_.is_captive = report_.is_captive.value_or(true) && *is_portal;
   co_return ok;
@@ -103,13 +121,25 @@ Task<> Survey::look_over_v6() {
   v6_prober_ = std::make_unique<Prober>(env_, servers, any_of(true), config_.prober);
   PYRSIA_CO_TRY(const auto udp, co_await v6_prober_->run());
   keep_v6(udp);
+  if (!report_.has_ipv6)
+    for (const auto& server : servers) tasks_.spawn(ask_v6_over_tcp(server));
+  co_return ok;
+}
+
+Task<> Survey::ask_v6_over_tcp(Endpoint server) {
+  auto asking = stun::ask_over_tcp(env_, server, {});
+  PYRSIA_CO_TRY(const auto answer,
+                co_await with_timeout(env_, config_.tcp_limit, std::move(asking)));
+  if (answer.error || answer.mapped.ip.is_v4()) co_return ok;
+  report_.has_ipv6 = true;
+  if (!report_.mapped_v6) report_.mapped_v6 = answer.mapped;
   co_return ok;
 }
 
 void Survey::keep_v6(const UdpBehaviour& udp) {
   // A server that sees an IPv4 address is behind a NAT64, under a name that a DNS64 has answered.
-  if (udp.mapped && udp.mapped->ip.is_v4()) return;
-  report_.has_ipv6 = udp.mapped.has_value();
+  if (!udp.mapped || udp.mapped->ip.is_v4()) return;
+  report_.has_ipv6 = true;
   report_.mapped_v6 = udp.mapped;
   report_.has_nat_v6 = udp.has_nat;
   report_.filtering_v6 = udp.filtering;
@@ -167,9 +197,10 @@ Task<> Survey::probe_transports() {
 }
 
 Task<> Survey::ask_over_tcp(Endpoint server, std::optional<Endpoint> other) {
-  auto probing = probe_tcp(env_, server, other, config_.tcp_limit);
+  auto probing = probe_tcp(env_, server, other, config_.prober.nat64, config_.tcp_limit);
   PYRSIA_CO_TRY(const auto tcp, co_await std::move(probing));
   if (report_.tcp.is_blocked != false) report_.tcp = tcp;
+  if (uses_v6_alone_ && tcp.is_blocked == false && tcp.mapped->ip.is_v6()) report_.has_ipv6 = true;
   co_return ok;
 }
 

@@ -68,6 +68,11 @@ class Survey {
   Task<> probe_transports();
   Task<> measure_lifetime(Endpoint server, IpAddress any);
   void keep_v6(const UdpBehaviour& udp);
+  /// Over TCP, where UDP may be blocked.
+  Task<> ask_v6_over_tcp(Endpoint server);
+  /// What the answers say together.
+  void judge();
+  void judge_v6();
   std::vector<Endpoint> servers_of(bool is_v6) const;
 
   Env& env_;

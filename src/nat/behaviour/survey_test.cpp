@@ -243,6 +243,44 @@ TEST(Survey, SeveralPlainServersShowWhetherTheMappingVaries) {
   }
 }
 
+TEST(Survey, TwoPortsOfOneAddressDoNotShowThatTheMappingDoesNotVary) {
+  for (const auto* kind : {"address-dependent-mapping", "symmetric"}) {
+    Behind behind({kind});
+    behind.serve({at("192.0.2.1", 3478)});
+    stun::ServerConfig config;
+    config.udp = {at("192.0.2.1", 4000)};
+    stun::Server second(behind.far, config, Logger("stun", kSilence));
+    ASSERT_TRUE(second.start(nullptr));
+    SurveyConfig survey;
+    survey.servers = {at("192.0.2.1", 3478), at("192.0.2.1", 4000)};
+    const auto varies = behind.survey(survey).udp.mapping_varies;
+    EXPECT_EQ(varies, kind == std::string_view("symmetric") ? std::optional(true) : std::nullopt);
+    (void)behind.world.run(second.stop());
+  }
+}
+
+TEST(Survey, ThatOneServerIsSilentOverIpv6IsNoProofThatIpv6IsDead) {
+  Behind behind({"port-restricted"}, true, true);
+  SurveyConfig config;
+  config.servers = {at("192.0.2.1", 3478), at("2001:db8::77", 3478)};
+  EXPECT_EQ(behind.survey(config).has_ipv6, std::nullopt);
+  config.servers.push_back(at("2001:db8::78", 3478));
+  EXPECT_EQ(behind.survey(config).has_ipv6, false);
+  // Nor are several where nothing answers at all.
+  config.servers.erase(config.servers.begin());
+  EXPECT_EQ(behind.survey(config).has_ipv6, std::nullopt);
+}
+
+TEST(Survey, Ipv6IsSeenOverTcpWhereUdpIsBlocked) {
+  Behind behind({"udp-blocked"}, true, true);
+  SurveyConfig config;
+  config.servers = {at("192.0.2.1", 3478), at("2001:db8::1", 3478)};
+  const auto report = behind.survey(config);
+  EXPECT_EQ(report.udp.is_blocked, true);
+  EXPECT_EQ(report.has_ipv6, true);
+  EXPECT_EQ(report.mapped_v6->ip, at("2a0e:2::2", 0).ip);
+}
+
 TEST(Survey, ADeadServerDoesNotHoldUpALivingOne) {
   Behind behind({"port-restricted"});
   SurveyConfig config;
@@ -434,6 +472,12 @@ TEST(Portal, IsSeenByALoginPageHoweverItComes) {
     EXPECT_EQ(report.is_captive, true);
     EXPECT_EQ(advise(report).verdict, Verdict::captive);
   }
+}
+
+TEST(Portal, APageThatIsTooLargeForABootServerIsALoginPage) {
+  const std::string large(std::size_t(200) << 10, 'x');
+  const auto report = Intercepted({{"/status", Intercepted::page(large)}}).survey();
+  EXPECT_EQ(report.is_captive, true);
 }
 
 TEST(Portal, ABootServerThatMovesPeopleIsNone) {

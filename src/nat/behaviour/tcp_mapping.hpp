@@ -1,6 +1,7 @@
 #pragma once
 
 #include "nat/behaviour/behaviour.hpp"
+#include "nat/behaviour/nat64.hpp"
 #include "runtime/env.hpp"
 
 namespace pyrsia::nat {
@@ -22,9 +23,10 @@ TcpBehaviour tcp_behaviour_of(const std::optional<Endpoint>& first,
                               const std::optional<Endpoint>& other_port,
                               const std::optional<Endpoint>& other_both);
 
-/// Connects from one port to the STUN server at `server` and, if given, at its `other` address, as
-/// RFC 5780 calls it. Each connection is given `limit`. RFC 5382, REQ-1. Errors: `Errc::cancelled`.
+/// Connects from one port to the STUN server at `server` and at its other address, as RFC 5780
+/// calls it: `other`, or what it says itself. `nat64`: what servers are reached through. Each
+/// connection is given `limit`. RFC 5382, REQ-1. Errors: `Errc::cancelled`.
 Task<TcpBehaviour> probe_tcp(Env& env, Endpoint server, std::optional<Endpoint> other,
-                             Duration limit);
+                             std::optional<Nat64Prefix> nat64, Duration limit);
 
 }  // namespace pyrsia::nat
