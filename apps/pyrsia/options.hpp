@@ -23,6 +23,7 @@ enum class MapAction { list, add, remove, peer };
 struct StunOptions {
   std::vector<Endpoint> listen;
   std::vector<Endpoint> tls_listen;  ///< Empty without a certificate.
+  bool is_v6_optional = false;       ///< Nobody asked for IPv6: it may be missing.
   bool is_listen_given = false;      ///< Else it may fail without ending the program.
   std::vector<stun::Member> members;
   std::optional<IpAddress> external_v4;

@@ -35,10 +35,13 @@ Complaint complaint_about(const Given& given, std::string_view value, std::strin
 
 std::optional<Complaint> read_listen(const Settings& settings, StunOptions& stun) {
   const auto* key = settings.command == Command::stun_server ? "stun_server_listen" : "stun_listen";
-  stun.listen = {{IpAddress::v4_any(), kStunPort}};
-  if (settings.command == Command::boot)
-    stun.listen.push_back({IpAddress::v4_any(), kStunPort + 1});
+  const bool is_boot = settings.command == Command::boot;
+  for (const auto& any : {IpAddress::v4_any(), IpAddress::v6_any()}) {
+    stun.listen.push_back({any, kStunPort});
+    if (is_boot) stun.listen.push_back({any, kStunPort + 1});
+  }
   const auto* given = settings.find(key);
+  stun.is_v6_optional = given == nullptr;
   if (given == nullptr) return std::nullopt;
   stun.listen.clear();
   stun.is_listen_given = true;
@@ -61,7 +64,9 @@ std::optional<Complaint> read_tls_listen(const Settings& settings, StunOptions& 
   if (given == nullptr) {
     const bool is_server = settings.command == Command::stun_server ||
                            (settings.command == Command::boot && !stun.listen.empty());
-    if (has_certificate && is_server) stun.tls_listen = {{IpAddress::v4_any(), kStunTlsPort}};
+    if (has_certificate && is_server)
+      for (const auto& any : {IpAddress::v4_any(), IpAddress::v6_any()})
+        stun.tls_listen.push_back({any, kStunTlsPort});
     return std::nullopt;
   }
   stun.is_listen_given = true;

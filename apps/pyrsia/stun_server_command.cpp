@@ -18,6 +18,7 @@ stun::ServerConfig stun_config(const StunOptions& options, std::optional<KeyPair
   stun::ServerConfig config;
   config.udp = config.tcp = options.listen;
   config.tls = options.tls_listen;
+  config.is_v6_optional = options.is_v6_optional;
   config.external_v4 = options.external_v4;
   config.responder.limit = stun::limit_of(options.per_source_per_second);
   config.members = options.members;

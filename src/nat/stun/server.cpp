@@ -105,6 +105,7 @@ Result<> Server::bind_all(std::string* detail) {
   options.receive_buffer_bytes = options.send_buffer_bytes = kSocketBufferBytes;
   for (const auto& endpoint : config_.udp) {
     auto socket = env_.udp_bind(endpoint, options);
+    if (!socket && is_passed_over(endpoint, socket.error())) continue;
     if (!socket && detail) *detail = "UDP " + endpoint.to_string();
     if (!socket) return socket.error();
     udp_.push_back(*std::move(socket));
@@ -113,11 +114,16 @@ Result<> Server::bind_all(std::string* detail) {
   return listen(config_.tls, true, detail);
 }
 
+bool Server::is_passed_over(const Endpoint& endpoint, const Error& error) const {
+  return config_.is_v6_optional && endpoint.ip == IpAddress::v6_any() && error == Errc::unreachable;
+}
+
 Result<> Server::listen(const std::vector<Endpoint>& endpoints, bool is_tls, std::string* detail) {
   TcpListenOptions options;
   options.is_port_shared = false;
   for (const auto& endpoint : endpoints) {
     auto listener = env_.tcp_listen(endpoint, options);
+    if (!listener && is_passed_over(endpoint, listener.error())) continue;
     if (!listener && detail) *detail = (is_tls ? "TLS " : "TCP ") + endpoint.to_string();
     if (!listener) return listener.error();
     tcp_.push_back({*std::move(listener), is_tls});

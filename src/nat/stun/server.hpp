@@ -49,6 +49,8 @@ struct ServerConfig {
   std::vector<Endpoint> udp;  ///< Of one address with two ports, or of two, for RFC 5780.
   std::vector<Endpoint> tcp;
   std::vector<Endpoint> tls;  ///< Where `secure` is needed.
+  /// Where the machine has no IPv6, [::] is passed over.
+  bool is_v6_optional = false;
   /// Speaks TLS on an accepted connection. Need not bound its time.
   Secure secure;
   /// Behind a NAT that maps one to one: our IPv4 address as clients see it.
@@ -126,6 +128,7 @@ class Server {
 
   std::vector<Endpoint> as_seen(const std::vector<Endpoint>& endpoints) const;
   Result<> bind_all(std::string* detail);
+  bool is_passed_over(const Endpoint& endpoint, const Error& error) const;
   Task<> serve_udp(std::size_t index);
   void answer_batch(std::size_t index, std::span<const ReceivedDatagram> batch);
   /// False, and counted: over a limit.

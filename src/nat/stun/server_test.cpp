@@ -1,6 +1,7 @@
 #include "nat/stun/server.hpp"
 
 #include "nat/stun/stream_client.hpp"
+#include "sim/bare_env.hpp"
 #include "sim/two_hosts.hpp"
 
 #include <gtest/gtest.h>
@@ -12,6 +13,26 @@ using namespace std::chrono_literals;
 using sim::at;
 
 const LogSink kSilence;
+
+/// A machine whose kernel knows no IPv6.
+class WithoutV6 : public sim::BareEnv {
+ public:
+  WithoutV6(sim::World& world, Env& rest) : sim::BareEnv(world), rest_(rest) {}
+  using Env::udp_bind;
+  Result<std::unique_ptr<UdpSocket>> udp_bind(const Endpoint& local,
+                                              const UdpOptions& options) override {
+    if (local.ip.is_v6()) return Errc::unreachable;
+    return rest_.udp_bind(local, options);
+  }
+  Result<std::unique_ptr<TcpListener>> tcp_listen(const Endpoint& local,
+                                                  const TcpListenOptions& options) override {
+    if (local.ip.is_v6()) return Errc::unreachable;
+    return rest_.tcp_listen(local, options);
+  }
+
+ private:
+  Env& rest_;
+};
 
 /// One server on host b, asked from host a, 50 ms away.
 struct Served : sim::TwoHosts {
@@ -86,6 +107,23 @@ TEST(StunServer, AnswersOnItsOtherPort) {
   EXPECT_EQ(served.ask(query)->from, at("5.6.7.8", 3479));
   query.change.ip = true;
   EXPECT_EQ(served.ask(query)->error, 420);
+}
+
+TEST(StunServer, WhereThereIsNoIpv6ItServesIpv4) {
+  Served served;
+  WithoutV6 env(served.world, served.b);
+  served.config.udp = served.config.tcp = {at("0.0.0.0", 3478), at("::", 3478)};
+  served.server = std::make_unique<Server>(env, served.config, Logger("stun", kSilence));
+  std::string detail;
+  EXPECT_FALSE(served.server->start(&detail));
+  EXPECT_EQ(detail, "UDP [::]:3478");
+  served.config.is_v6_optional = true;
+  served.server = std::make_unique<Server>(env, served.config, Logger("stun", kSilence));
+  ASSERT_TRUE(served.server->start(nullptr));
+  EXPECT_EQ(served.server->tcp_endpoints().size(), 1U);
+  EXPECT_TRUE(served.ask({}));
+  (void)served.world.run(served.server->stop());
+  served.server.reset();
 }
 
 TEST(StunServer, APortInUseIsNamed) {
