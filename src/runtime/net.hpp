@@ -33,6 +33,8 @@ class TcpListener {
   virtual void close() noexcept = 0;
 };
 
+inline constexpr std::size_t kMaxUdpBatch = 64;
+
 struct UdpOptions {
   bool is_port_shared = false;           ///< SO_REUSEPORT. The simulation knows it not.
   std::size_t receive_buffer_bytes = 0;  ///< 0: what the system gives; more than it allows is cut.
@@ -43,6 +45,10 @@ struct UdpOptions {
   /// many as the system thinks fit.
   std::uint8_t hop_limit = 0;
   bool hears_errors = false;  ///< For UdpSocket::receive_error().
+  bool reads_ecn = false;     ///< For ReceivedDatagram::ecn, which is 0 else.
+  /// What one call to the kernel takes: many where datagrams are small, few where the kernel joins
+  /// large ones and the caches are to hold them. At most kMaxUdpBatch.
+  std::size_t batch_size = 32;
 };
 
 /// One datagram, of UdpSocket::receive().

@@ -19,24 +19,23 @@
 namespace pyrsia {
 namespace {
 
-/// Messages in one call. The kernel may have joined up to 64 KiB of datagrams in each.
-constexpr std::size_t kReceiveMessages = 32;
-constexpr std::size_t kSendMessages = 32;
+/// The kernel may have joined up to 64 KiB of datagrams in one message of a call.
 /// The odd rest keeps the slots from falling into the same lines of the cache.
 constexpr std::size_t kSlotBytes = (std::size_t(64) << 10) + 192;
 
 /// Buffers of one socket for recvmmsg(2); pages that are never used cost nothing.
 class ReceiveSlots {
  public:
-  ReceiveSlots() {
-    for (std::size_t i = 0; i < kReceiveMessages; ++i) {
+  explicit ReceiveSlots(std::size_t count)
+      : count_(count), bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(count * kSlotBytes)) {
+    for (std::size_t i = 0; i < count_; ++i) {
       vectors_[i].iov_base = bytes_.get() + i * kSlotBytes;
       vectors_[i].iov_len = kSlotBytes;
     }
   }
 
   int receive(UdpCalls& calls, int socket) {
-    for (std::size_t i = 0; i < kReceiveMessages; ++i) {
+    for (std::size_t i = 0; i < count_; ++i) {
       auto& header = messages_[i].msg_hdr;
       header = {};
       header.msg_name = from_[i].data();
@@ -46,7 +45,7 @@ class ReceiveSlots {
       header.msg_control = control_[i].data();
       header.msg_controllen = control_[i].size();
     }
-    return calls.receive(socket, messages_);
+    return calls.receive(socket, std::span(messages_).first(count_));
   }
 
   /// Adds the datagrams of message `i` to `out`.
@@ -69,21 +68,22 @@ class ReceiveSlots {
   }
 
  private:
-  std::unique_ptr<std::uint8_t[]> bytes_ =
-      std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveMessages * kSlotBytes);
-  std::array<iovec, kReceiveMessages> vectors_{};
-  std::array<mmsghdr, kReceiveMessages> messages_{};
-  std::array<SocketAddress, kReceiveMessages> from_;
+  std::size_t count_;
+  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::array<iovec, kMaxUdpBatch> vectors_{};
+  std::array<mmsghdr, kMaxUdpBatch> messages_{};
+  std::array<SocketAddress, kMaxUdpBatch> from_;
   struct alignas(cmsghdr) Control : std::array<std::byte, 128> {};
-  std::array<Control, kReceiveMessages> control_;
+  std::array<Control, kMaxUdpBatch> control_;
 };
 
 class KernelUdpSocket final : public UdpSocket {
  public:
-  KernelUdpSocket(Reactor& reactor, const asio::any_io_executor& executor)
-      : descriptor_(reactor, executor) {}
-
-  void hear_errors() { hears_errors_ = true; }
+  KernelUdpSocket(Reactor& reactor, const asio::any_io_executor& executor,
+                  const UdpOptions& options)
+      : descriptor_(reactor, executor),
+        hears_errors_(options.hears_errors),
+        batch_size_(std::clamp<std::size_t>(options.batch_size, 1, kMaxUdpBatch)) {}
 
   Result<> open(int socket) {
     PYRSIA_TRY(descriptor_.open(socket));
@@ -100,7 +100,7 @@ class KernelUdpSocket final : public UdpSocket {
     batch_.clear();
     while (batch_.empty()) {
       PYRSIA_CO_TRY(co_await descriptor_.wait_readable());
-      if (!slots_) slots_ = std::make_unique<ReceiveSlots>();
+      if (!slots_) slots_ = std::make_unique<ReceiveSlots>(batch_size_);
       metrics_.receive_calls.add();
       const int count = slots_->receive(calls_, descriptor_.number());
       if (count < 0) {
@@ -112,7 +112,7 @@ class KernelUdpSocket final : public UdpSocket {
         continue;
       }
       // Not all slots were needed: the socket is empty.
-      if (std::size_t(count) < kReceiveMessages) descriptor_.read_blocked();
+      if (std::size_t(count) < batch_size_) descriptor_.read_blocked();
       for (std::size_t i = 0; i < std::size_t(count); ++i)
         slots_->take(i, local_.ip, batch_, metrics_);
     }
@@ -128,8 +128,8 @@ class KernelUdpSocket final : public UdpSocket {
       return may_segment_ || !is_segmented(datagram);
     };
     const auto end = std::ranges::find_if_not(datagrams, may_join);
-    const auto count = std::min(std::size_t(end - datagrams.begin()), kSendMessages);
-    std::array<mmsghdr, kSendMessages> messages{};
+    const auto count = std::min(std::size_t(end - datagrams.begin()), batch_size_);
+    std::array<mmsghdr, kMaxUdpBatch> messages{};
     for (std::size_t i = 0; i < count; ++i) {
       assert(datagrams[i].segment_bytes == 0 ||
              datagrams[i].bytes.size() <= kMaxUdpSegments * datagrams[i].segment_bytes);
@@ -247,6 +247,7 @@ class KernelUdpSocket final : public UdpSocket {
   std::optional<unsigned> interface_;
   bool may_segment_ = false;
   bool hears_errors_ = false;
+  std::size_t batch_size_;
   std::unique_ptr<ReceiveSlots> slots_;  ///< Made when first needed.
   std::vector<ReceivedDatagram> batch_;
   std::array<OutgoingMessage, kMaxUdpSegments> outgoing_;
@@ -265,11 +266,13 @@ void set_buffer(int socket, int forced, int name, std::size_t bytes) {
     set_option(socket, SOL_SOCKET, name, value);
 }
 
-void set_options(int socket, bool is_v6, const UdpOptions& options) {
+void set_options(int socket, const IpAddress& local, const UdpOptions& options) {
+  const bool is_v6 = local.is_v6();
   const int level = is_v6 ? IPPROTO_IPV6 : IPPROTO_IP;
   if (is_v6) set_option(socket, level, IPV6_V6ONLY, 1);
-  set_option(socket, level, is_v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
-  set_option(socket, level, is_v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
+  // Each note of the kernel on each datagram costs a copy.
+  if (local.is_unspecified()) set_option(socket, level, is_v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 1);
+  if (options.reads_ecn) set_option(socket, level, is_v6 ? IPV6_RECVTCLASS : IP_RECVTOS, 1);
   set_option(socket, SOL_UDP, UDP_GRO, 1);
   if (options.dont_fragment)
     set_option(socket, level, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
@@ -289,15 +292,14 @@ Result<std::unique_ptr<UdpSocket>> bind_udp(Reactor& reactor, const asio::any_io
   const SocketAddress address(local);
   const int socket = ::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (socket < 0) return kernel_error(errno);
-  set_options(socket, local.ip.is_v6(), options);
+  set_options(socket, local.ip, options);
   if (::bind(socket, address.data(), address.size()) != 0) {
     const int error = errno;
     ::close(socket);
     return bind_error(error);
   }
-  auto bound = std::make_unique<KernelUdpSocket>(reactor, executor);
+  auto bound = std::make_unique<KernelUdpSocket>(reactor, executor, options);
   PYRSIA_TRY(bound->open(socket));
-  if (options.hears_errors) bound->hear_errors();
   return std::unique_ptr<UdpSocket>(std::move(bound));
 }
 

@@ -63,8 +63,14 @@ Bytes numbers(std::size_t count) {
 class UdpBatch : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Families, UdpBatch, testing::Values("127.0.0.1", "::1"));
 
+UdpOptions reading_ecn() {
+  UdpOptions options;
+  options.reads_ecn = true;
+  return options;
+}
+
 TEST_P(UdpBatch, CarriesAddressesAndEcn) {
-  Pair pair(GetParam());
+  Pair pair(GetParam(), reading_ecn());
   std::array<OutgoingDatagram, 2> out;
   for (auto& datagram : out) datagram.to = pair.two->local();
   out[0].bytes = as_bytes("plain");
@@ -84,8 +90,21 @@ TEST_P(UdpBatch, CarriesAddressesAndEcn) {
   EXPECT_EQ(pair.one->metrics().send_calls.value(), 1U);
 }
 
-TEST_P(UdpBatch, SegmentsArriveAsDatagrams) {
+TEST_P(UdpBatch, EcnThatNobodyReadsIsNone) {
   Pair pair(GetParam());
+  OutgoingDatagram marked;
+  marked.to = pair.two->local();
+  marked.bytes = as_bytes("marked");
+  marked.ecn = 2;
+  EXPECT_EQ(pair.one->send_batch({&marked, 1}).value(), 1U);
+  const auto copies = received(pair, 1);
+  ASSERT_EQ(copies.size(), 1U);
+  EXPECT_EQ(copies[0].ecn, 0);
+  EXPECT_EQ(copies[0].to, pair.two->local().ip);
+}
+
+TEST_P(UdpBatch, SegmentsArriveAsDatagrams) {
+  Pair pair(GetParam(), reading_ecn());
   const auto bytes = numbers(1000 * 40 + 7);
   OutgoingDatagram train;
   train.to = pair.two->local();

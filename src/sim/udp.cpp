@@ -31,7 +31,8 @@ class Socket final : public UdpSocket {
     }
     for (const auto& packet : packets_) {
       port_->queued_bytes -= packet.payload.size();
-      batch_.push_back({packet.from, packet.to.ip, packet.ecn, packet.payload});
+      const auto ecn = port_->options.reads_ecn ? packet.ecn : std::uint8_t(0);
+      batch_.push_back({packet.from, packet.to.ip, ecn, packet.payload});
     }
     metrics_.receive_calls.add();
     metrics_.received.add(batch_.size());

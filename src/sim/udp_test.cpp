@@ -39,9 +39,13 @@ struct Sockets : TwoHosts {
     return made;
   }
 
-  UdpOptions no_fragments{false, 0, 0, true};
-  std::unique_ptr<UdpSocket> from = a.udp_bind(at("0.0.0.0", 1), no_fragments).value();
-  std::unique_ptr<UdpSocket> to = b.udp_bind(at("0.0.0.0", 2)).value();
+  static UdpOptions options() {
+    UdpOptions options;
+    options.dont_fragment = options.reads_ecn = true;
+    return options;
+  }
+  std::unique_ptr<UdpSocket> from = a.udp_bind(at("0.0.0.0", 1), options()).value();
+  std::unique_ptr<UdpSocket> to = b.udp_bind(at("0.0.0.0", 2), options()).value();
   std::vector<Bytes> bytes;
 };
 

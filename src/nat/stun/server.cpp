@@ -14,7 +14,7 @@ namespace {
 constexpr Duration kPauseAfterError = std::chrono::milliseconds(20);
 /// What waits in the kernel while we answer; beyond it the oldest are lost.
 constexpr std::size_t kSocketBufferBytes = std::size_t(4) << 20;
-constexpr std::size_t kMaxBatch = 64;
+constexpr std::size_t kMaxBatch = kMaxUdpBatch;
 constexpr Duration kRefusalPause = std::chrono::minutes(1);
 /// A member is asked to lend so often before it is taken not to.
 constexpr int kLendTries = 3;
@@ -103,6 +103,7 @@ std::vector<Endpoint> Server::as_seen(const std::vector<Endpoint>& endpoints) co
 Result<> Server::bind_all(std::string* detail) {
   UdpOptions options;
   options.receive_buffer_bytes = options.send_buffer_bytes = kSocketBufferBytes;
+  options.batch_size = kMaxBatch;
   for (const auto& endpoint : config_.udp) {
     auto socket = env_.udp_bind(endpoint, options);
     if (!socket && is_passed_over(endpoint, socket.error())) continue;

@@ -140,6 +140,7 @@ Result<std::shared_ptr<Port>> Transport::open_port(const pyrsia::Endpoint& local
                                                    bool is_for_one_dial) {
   UdpOptions options;
   options.dont_fragment = true;
+  options.reads_ecn = true;
   options.receive_buffer_bytes = options.send_buffer_bytes = shared_->config.socket_buffer_bytes;
   PYRSIA_TRY(auto socket, shared_->env.udp_bind(local, options));
   if (!std::exchange(is_watching_, true)) watching_.spawn(watch_network());
