@@ -1,13 +1,19 @@
 #include "runtime/network_watcher.hpp"
 
 #include "runtime/real_env.hpp"
+#include "runtime/refused_calls.hpp"
 #include "runtime/timeout.hpp"
 
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace pyrsia {
@@ -70,6 +76,32 @@ TEST(NetworkWatcher, SecondMessagesAreSeenAndCutOnesAreNot) {
 Task<> watch_for(Env& env, Duration limit) {
   PYRSIA_CO_TRY(const auto watcher, env.watch_network());
   co_return co_await with_timeout(env, limit, watcher->changed());
+}
+
+enum Exit { as_it_should, no_filter, other_way };
+
+/// What a watcher comes to whose socket gives this error, in a process of its own.
+int watch_failing(int error, bool (*is_right)(const Result<>& ended)) {
+  const auto child = ::fork();
+  if (child == 0) {
+    const auto env = make_real_env({});
+    if (!refuse_calls({{SYS_recvfrom, {{3, MSG_TRUNC}}, error}})) ::_exit(no_filter);
+    const auto ended = run(*env, watch_for(*env, 20s), nullptr);
+    ::_exit(is_right(ended) ? as_it_should : other_way);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(NetworkWatcher, WhatWasDroppedForWantOfRoomMayHaveBeenAnyChange) {
+  const auto is_change = [](const Result<>& ended) { return ended.has_value(); };
+  EXPECT_EQ(watch_failing(ENOBUFS, is_change), as_it_should);
+}
+
+TEST(NetworkWatcher, ASocketThatFailsEndsTheWatching) {
+  const auto is_failure = [](const Result<>& ended) { return ended == Errc::network_failed; };
+  EXPECT_EQ(watch_failing(EIO, is_failure), as_it_should);
 }
 
 TEST(NetworkWatcher, AQuietNetworkIsNoError) {

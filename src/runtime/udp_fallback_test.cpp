@@ -1,20 +1,17 @@
 /// UDP where the kernel refuses what makes it fast: each case in a process of its own, behind a
 /// filter for system calls (seccomp(2)).
 #include "runtime/real_env.hpp"
+#include "runtime/refused_calls.hpp"
 #include "runtime/timeout.hpp"
 
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <numeric>
 #include <optional>
 #include <vector>
@@ -26,46 +23,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kSegment = 1000;
 constexpr std::size_t kBytes = 40 * kSegment + 7;
-
-struct Argument {
-  unsigned index = 0;
-  std::uint32_t value = 0;
-};
-
-/// A system call, with these arguments, that fails.
-struct Refusal {
-  long call = 0;
-  std::vector<Argument> arguments;
-  int error = 0;
-};
-
-constexpr sock_filter kLoadNumber = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
-
-void append(std::vector<sock_filter>& filter, const Refusal& refusal) {
-  const auto tests = 1 + refusal.arguments.size();
-  auto left = std::uint8_t(2 * tests - 1);  // Steps to the next refusal.
-  const auto expect = [&](std::uint32_t value) {
-    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, left));
-    left = std::uint8_t(left - 2);
-  };
-  filter.push_back(kLoadNumber);
-  expect(std::uint32_t(refusal.call));
-  for (const auto& argument : refusal.arguments) {
-    const auto at = offsetof(seccomp_data, args) + argument.index * sizeof(std::uint64_t);
-    filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, std::uint32_t(at)));
-    expect(argument.value);
-  }
-  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | std::uint32_t(refusal.error)));
-}
-
-bool install(const std::vector<Refusal>& refusals) {
-  std::vector<sock_filter> filter;
-  for (const auto& refusal : refusals) append(filter, refusal);
-  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
 
 Task<> receive(UdpSocket& socket, std::size_t count, std::vector<Bytes>& datagrams) {
   while (datagrams.size() < count) {
@@ -113,10 +70,10 @@ Outcome send_trains() {
 enum Exit { as_it_should, no_filter, lost, other_way };
 
 /// `is_right` says whether it went the way that it should.
-int run_refused(const std::vector<Refusal>& refusals, bool (*is_right)(const Outcome&)) {
+int run_refused(const std::vector<RefusedCall>& refusals, bool (*is_right)(const Outcome&)) {
   const auto child = ::fork();
   if (child == 0) {
-    if (!install(refusals)) ::_exit(no_filter);
+    if (!refuse_calls(refusals)) ::_exit(no_filter);
     const auto outcome = send_trains();
     if (!outcome.has_arrived) ::_exit(lost);
     ::_exit(is_right(outcome) ? as_it_should : other_way);
@@ -126,12 +83,12 @@ int run_refused(const std::vector<Refusal>& refusals, bool (*is_right)(const Out
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-const Refusal kNoSegments{SYS_setsockopt, {{1, SOL_UDP}, {2, UDP_SEGMENT}}, ENOPROTOOPT};
-const Refusal kNoJoining{SYS_setsockopt, {{1, SOL_UDP}, {2, UDP_GRO}}, ENOPROTOOPT};
+const RefusedCall kNoSegments{SYS_setsockopt, {{1, SOL_UDP}, {2, UDP_SEGMENT}}, ENOPROTOOPT};
+const RefusedCall kNoJoining{SYS_setsockopt, {{1, SOL_UDP}, {2, UDP_GRO}}, ENOPROTOOPT};
 /// A train is one message, a train that was cut is more.
-const Refusal kNoOffload{SYS_sendmmsg, {{2, 1}}, EIO};
-const Refusal kNoSendMany{SYS_sendmmsg, {}, ENOSYS};
-const Refusal kNoReceiveMany{SYS_recvmmsg, {}, ENOSYS};
+const RefusedCall kNoOffload{SYS_sendmmsg, {{2, 1}}, EIO};
+const RefusedCall kNoSendMany{SYS_sendmmsg, {}, ENOSYS};
+const RefusedCall kNoReceiveMany{SYS_recvmmsg, {}, ENOSYS};
 
 TEST(UdpFallback, NothingRefusedATrainIsOneCallEachWay) {
   const auto is_right = [](const Outcome& outcome) {
