@@ -2,7 +2,8 @@
 """Fails if a rule of the house that no compiler sees is broken:
 
 - every codec (wire.cpp) has a fuzz target, and every fuzz target a corpus of seeds;
-- every counter of a struct Metrics is exported: /metrics shows all there is.
+- every counter of a struct Metrics is exported: /metrics shows all there is;
+- docs/json.md names every field of the documents that it describes, and no other.
 """
 import pathlib
 import re
@@ -12,6 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The last one is asked by node.cpp for all that it has.
 EXPORTED_BY = ("src/host/counters.cpp", "apps/pyrsia/node.cpp", "src/nat/stun/server.cpp")
 METRICS = re.compile(r"^struct \w*Metrics \{\n(.*?)^\};", re.M | re.S)
+DESCRIBED = {"pyrsia.map/1": "apps/pyrsia/map_command.cpp", "pyrsia.probe/1": "src/nat/behaviour/report_document.cpp"}
+FIELD = re.compile(r'\b\w+(?:\.data)?\["(\w+)"\] =')
 COUNTER = re.compile(r"^  Counter (\w+);", re.M)
 
 
@@ -43,8 +46,20 @@ def counters_without_export():
                     yield f"{header.relative_to(ROOT)}: counter {counter} is exported nowhere"
 
 
+def fields_that_differ():
+    sections = (ROOT / "docs/json.md").read_text().split("\n## ")
+    for schema, source in DESCRIBED.items():
+        section = next(section for section in sections if section.startswith(f"`{schema}`"))
+        rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+        described = {path.split(".")[-1] for path in re.findall(r"`([a-z_0-9.]+)`", "".join(rows))}
+        written = set(FIELD.findall((ROOT / source).read_text()))
+        for name in sorted(written ^ described):
+            what = "is not described in" if name in written else "is described, but not written, in"
+            yield f"{source}: field {name} of {schema} {what} docs/json.md"
+
+
 def main():
-    found = [*codecs_without_fuzzing(), *targets_without_corpus(), *counters_without_export()]
+    found = [*codecs_without_fuzzing(), *targets_without_corpus(), *counters_without_export(), *fields_that_differ()]
     print("\n".join(found) or "promises: ok")
     return 1 if found else 0
 
