@@ -24,6 +24,9 @@ class FakeRouter {
     bool speaks_nat_pmp = true;
     bool speaks_upnp = true;
     pcp::ResultCode pcp_result = pcp::ResultCode::success;
+    std::uint16_t pcp_refused_port = 0;   ///< Inside; the result is for it alone. 0: for all.
+    std::uint32_t pcp_error_seconds = 0;  ///< How long it says that errors will last.
+    bool sees_another_client = false;     ///< A NAT is in front of it.
     nat_pmp::ResultCode nat_pmp_result = nat_pmp::ResultCode::success;
     int upnp_error = 0;                                 ///< Of AddPortMapping.
     int upnp_errors = std::numeric_limits<int>::max();  ///< So often, then it is granted.
@@ -36,12 +39,14 @@ class FakeRouter {
     bool knows_only_permanent = false;
     bool checks_pinhole_client = false;  ///< Pinholes only for the address that asks.
     std::uint32_t max_lifetime_seconds = 7200;
-    std::uint16_t port_offset = 0;  ///< Grants this much above what was asked.
-    std::string description = "";   ///< In place of the device's own.
-    std::string upnp_answer = "";   ///< In place of every answer to a call.
-    int replies = 1;                ///< To a search.
-    std::uint32_t epoch_jump = 0;   ///< Its clock is ahead by so much more in every answer.
-    bool moves_always = false;      ///< It tells another outside address in every answer.
+    std::uint32_t min_lifetime_seconds = 0;  ///< Grants this much, whatever was asked.
+    std::uint16_t port_offset = 0;           ///< Grants this much above what was asked.
+    bool stalls = false;                     ///< Takes connections and says nothing.
+    std::string description = "";            ///< In place of the device's own.
+    std::string upnp_answer = "";            ///< In place of every answer to a call.
+    int replies = 1;                         ///< To a search.
+    std::uint32_t epoch_jump = 0;  ///< Its clock is ahead by so much more in every answer.
+    bool moves_always = false;     ///< It tells another outside address in every answer.
   };
   struct Entry {
     Endpoint internal;
@@ -58,6 +63,7 @@ class FakeRouter {
   Behaviour does;
   std::map<Key, Entry> table;
   int requests = 0;
+  int pcp_maps = 0;                       ///< Asked for; to take away is another thing.
   IpAddress last_client{};                ///< Whom the last request of PCP was for.
   int pinholes = 0;                       ///< Opened.
   std::vector<FakeRouter*> neighbours{};  ///< Hear a search too, as by multicast, and before us.
@@ -142,18 +148,24 @@ class FakeRouter {
 
   pcp::Response answer(const pcp::Request& request, const Endpoint& from) {
     last_client = request.client;
+    if (request.mapping && request.lifetime_seconds > 0) ++pcp_maps;
     pcp::Response response;
     response.opcode = request.opcode;
     response.epoch_seconds = epoch();
     response.mapping = request.mapping;
-    if (request.client != from.ip) response.result = pcp::ResultCode::address_mismatch;
-    if (does.pcp_result != pcp::ResultCode::success && request.mapping)
-      response.result = does.pcp_result;
+    if (request.client != from.ip || does.sees_another_client)
+      response.result = pcp::ResultCode::address_mismatch;
+    const bool is_meant =
+        request.mapping &&
+        (does.pcp_refused_port == 0 || does.pcp_refused_port == request.mapping->internal_port);
+    if (does.pcp_result != pcp::ResultCode::success && is_meant) response.result = does.pcp_result;
+    if (response.result != pcp::ResultCode::success)
+      response.lifetime_seconds = does.pcp_error_seconds;
     if (!request.mapping || response.result != pcp::ResultCode::success) return response;
     auto& mapping = *response.mapping;
     const auto transport = static_cast<Transport>(mapping.protocol);
     const Endpoint internal{from.ip, mapping.internal_port};
-    response.lifetime_seconds = std::min(request.lifetime_seconds, does.max_lifetime_seconds);
+    response.lifetime_seconds = granted(request.lifetime_seconds);
     const auto port =
         set(transport, internal, mapping.external.port, response.lifetime_seconds, mapping.nonce);
     if (!port) {
@@ -173,12 +185,18 @@ class FakeRouter {
     response.mapping = request.mapping;
     if (!request.mapping || response.result != nat_pmp::ResultCode::success) return response;
     auto& mapping = *response.mapping;
-    mapping.lifetime_seconds = std::min(mapping.lifetime_seconds, does.max_lifetime_seconds);
+    mapping.lifetime_seconds = granted(mapping.lifetime_seconds);
     const Endpoint internal{from.ip, mapping.internal_port};
     const auto port = set(mapping.transport, internal, mapping.external_port,
                           mapping.lifetime_seconds, pcp::Nonce{});
     mapping.external_port = port.value_or(0);
     return response;
+  }
+
+  /// 0 takes a mapping away.
+  std::uint32_t granted(std::uint32_t asked) const {
+    if (asked == 0) return 0;
+    return std::max(std::min(asked, does.max_lifetime_seconds), does.min_lifetime_seconds);
   }
 
   /// The outside port; none if it is somebody else's mapping.
@@ -243,7 +261,7 @@ class FakeRouter {
   Task<> serve_one(TcpSocket& socket) {
     std::string text;
     std::array<std::uint8_t, 2048> buffer;
-    while (!is_whole(text)) {
+    while (does.stalls || !is_whole(text)) {
       PYRSIA_CO_TRY(const auto count, co_await socket.read_some(buffer));
       if (count == 0) co_return Errc::closed;
       text += as_text(BytesView(buffer).first(count));

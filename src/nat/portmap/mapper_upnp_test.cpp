@@ -210,6 +210,56 @@ TEST(MapperUpnp, OfTwoGatewaysTheOneOfTheDefaultRouteIsAsked) {
   EXPECT_TRUE(home.other.table.empty());
 }
 
+/// More machines beside the router than are looked at in one search, who answer before it does.
+struct Throng : Home {
+  Throng() {
+    use(Method::upnp);
+    for (int i = 0; i < 12; ++i) {
+      const auto address = "192.168.1." + std::to_string(100 + i);
+      auto& machine = net.add_host({.name = address, .addresses = {address}, .behind = &nat});
+      others.push_back(std::make_unique<FakeRouter>(machine, ip(address.c_str()), ip("73.1.2.3"),
+                                                    forward_on(nat)));
+      auto& other = *others.back();
+      other.does.speaks_pcp = other.does.speaks_nat_pmp = false;
+      router.neighbours.push_back(&other);
+      EXPECT_TRUE(other.start());
+    }
+  }
+  ~Throng() override {
+    stop();
+    for (const auto& other : others) world.run(other->stop());
+  }
+  std::vector<std::unique_ptr<FakeRouter>> others;
+};
+
+TEST(MapperUpnp, NeighboursThatStallKeepNobodyFromTheRouter) {
+  Throng home;
+  for (const auto& other : home.others) other->does.stalls = true;
+  home.start();
+  home.world.run_for(500ms);
+  EXPECT_EQ(home.status().state, State::granted) << home.status().words;
+  EXPECT_EQ(home.attempt(Method::upnp), "UPnP at 192.168.1.1, outside address 73.1.2.3");
+}
+
+TEST(MapperUpnp, HoweverManyDevicesAnswerThereIsAPlaceForTheRouter) {
+  Throng home;
+  for (const auto& other : home.others)
+    other->does.description = "<root><device><friendlyName>Printer</friendlyName></device></root>";
+  home.start();
+  home.world.run_for(3s);
+  EXPECT_EQ(home.status().state, State::granted) << home.status().words;
+}
+
+TEST(MapperUpnp, OneThatStallsKeepsNobodyFromAGatewayThatStandsIn) {
+  Throng home;
+  home.router.does.speaks_upnp = false;
+  for (const auto& other : home.others) other->does.stalls = true;
+  home.others[3]->does.stalls = false;
+  home.start();
+  home.world.run_for(1500ms);
+  EXPECT_EQ(home.attempt(Method::upnp), "UPnP at 192.168.1.103, outside address 73.1.2.3");
+}
+
 TEST(MapperUpnp, AnotherGatewayStandsInForARouterThatIsNone) {
   Crowded home;
   home.router.does.speaks_upnp = false;

@@ -1,15 +1,20 @@
 #include "nat/portmap/upnp_client.hpp"
 
 #include "base/printable.hpp"
+#include "runtime/beside.hpp"
+#include "runtime/event.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <deque>
 
 namespace pyrsia::portmap::upnp {
 namespace {
 
+/// Descriptions of one machine that are looked at: our limit, one for each search target.
+constexpr std::size_t kMaxUrls = 4;
 /// fe80::/10
 const IpAddress kLinkLocal = IpAddress::v6({0xfe, 0x80});
 
@@ -46,7 +51,26 @@ std::string lifetime_text(Duration lifetime) {
 
 }  // namespace
 
-Task<> UpnpClient::search(UdpSocket& socket) {
+/// For one machine that answers the search, and what came of looking at it.
+struct UpnpClient::Place {
+  explicit Place(const asio::any_io_executor& executor) : answered(executor) {}
+  IpAddress ip;
+  std::vector<std::string> urls;  ///< Where it describes itself. None: the place is free.
+  std::optional<Device> device;   ///< The best that it describes.
+  Event answered;
+};
+
+struct UpnpClient::Search {
+  Search(Env& env, UdpSocket& from, std::string& why)
+      : socket(from), detail(why), progress(env.executor()) {}
+  UdpSocket& socket;
+  std::string& detail;
+  std::deque<Place> places;  ///< The first is kept for the router.
+  Error failure;
+  Event progress;
+};
+
+Task<> UpnpClient::ask_everybody(UdpSocket& socket) {
   // The router itself as well: where multicast does not pass, this still does.
   std::vector<Endpoint> whom{{route_.server, config_.ssdp_port}};
   if (config_.asks_everybody)
@@ -68,28 +92,55 @@ Task<> UpnpClient::search(UdpSocket& socket) {
   co_return ok;
 }
 
-Task<UpnpClient::Answer> UpnpClient::next_answer(UdpSocket& socket, std::set<std::string>& seen) {
+Task<> UpnpClient::ask_again(Search& search) {
+  for (Duration wait{0};;) {
+    const auto asked = co_await ask_everybody(search.socket);
+    if (!asked) {
+      search.failure = asked.error();
+      search.progress.notify();
+      co_return asked.error();
+    }
+    wait = next_wait(wait, plan_, context_.env.random_below(201));
+    PYRSIA_CO_TRY(co_await context_.env.sleep_for(wait));
+  }
+}
+
+Task<> UpnpClient::take_answers(Search& search) {
   std::array<std::uint8_t, kMaxSsdpBytes + 1> buffer;
   for (;;) {
-    PYRSIA_CO_TRY(const auto datagram, co_await socket.receive(buffer));
-    const auto bytes = BytesView(buffer).first(std::min(datagram.size, buffer.size()));
+    const auto datagram = co_await search.socket.receive(buffer);
+    if (!datagram) {
+      search.failure = datagram.error();
+      search.progress.notify();
+      co_return datagram.error();
+    }
+    const auto bytes = BytesView(buffer).first(std::min(datagram->size, buffer.size()));
     const auto url = read_search_answer(bytes);
     const auto host = url ? host_of(*url) : std::nullopt;
-    if (!host || !may_describe(*host, datagram.from.ip)) {
+    if (!host || !may_describe(*host, datagram->from.ip)) {
       context_.metrics.answers_discarded.add();
-      context_.say("from " + datagram.from.to_string() + ": not a gateway of its own address");
+      context_.say("from " + datagram->from.to_string() + ": not a gateway of its own address");
       continue;
     }
-    const bool is_new = seen.size() < config_.max_devices && seen.insert(*url).second;
-    context_.say("from " + datagram.from.to_string() + ": an Internet gateway, at " + *url +
+    const bool is_new = take_answer(search, *url, datagram->from.ip);
+    context_.say("from " + datagram->from.to_string() + ": an Internet gateway, at " + *url +
                  (is_new ? "" : ", passed over: known, or one too many"));
-    if (!is_new) continue;
-    context_.metrics.answers.add();
-    Answer answer;
-    answer.url = *url;
-    answer.ip = datagram.from.ip;
-    co_return answer;
+    if (is_new) context_.metrics.answers.add();
   }
+}
+
+bool UpnpClient::take_answer(Search& search, const std::string& url, const IpAddress& from) const {
+  auto place = std::ranges::find(search.places, from, &Place::ip);
+  if (place == search.places.end())
+    place = std::ranges::find_if(search.places, [&](const Place& each) {
+      return each.urls.empty() && each.ip != route_.server;
+    });
+  if (place == search.places.end() || place->urls.size() >= kMaxUrls) return false;
+  if (std::ranges::find(place->urls, url) != place->urls.end()) return false;
+  place->ip = from;
+  place->urls.push_back(url);
+  place->answered.notify();
+  return true;
 }
 
 bool UpnpClient::may_describe(const IpAddress& host, const IpAddress& from) const {
@@ -143,32 +194,66 @@ Task<> UpnpClient::ask_state(Device& device, std::string& detail) {
   co_return ok;
 }
 
-Task<UpnpClient::Device> UpnpClient::find_device(UdpSocket& socket, std::string& detail) {
-  const auto give_up_on_router = context_.env.now() + config_.preference;
-  std::set<std::string> seen;
-  std::optional<Device> other;
-  Duration wait{0};
-  TimePoint search_at = context_.env.now();
-  for (;;) {
-    const auto now = context_.env.now();
-    if (other && now >= give_up_on_router) co_return *other;
-    if (now >= search_at) {
-      PYRSIA_CO_TRY(co_await search(socket));
-      wait = next_wait(wait, plan_, context_.env.random_below(201));
-      search_at = now + wait;
-    }
-    const auto until = other ? std::min(search_at, give_up_on_router) : search_at;
-    auto waiting = next_answer(socket, seen);
-    auto answer = co_await with_timeout(context_.env, until - now, std::move(waiting));
-    if (!answer && answer.error() != Errc::timed_out) co_return answer.error();
-    if (!answer) continue;
-    auto found = co_await look_at(answer->url, answer->ip, detail);
+Task<> UpnpClient::look_at_all(Search& search, Place& place) {
+  for (std::size_t i = 0; i < kMaxUrls; ++i) {
+    while (i == place.urls.size()) PYRSIA_CO_TRY(co_await place.answered.wait());
+    const auto url = place.urls[i];
+    std::string why;
+    auto looking = look_at(url, place.ip, why);
+    auto found = co_await std::move(looking);
     if (!found && found.error() == Errc::cancelled) co_return found.error();
-    if (!found) continue;  // Another may do; the last failure is what is told.
-    if (found->ip == route_.server) note_outside(*found, detail);
-    if (found->ip == route_.server && is_usable(*found)) co_return found;
-    if (!other || (is_usable(*found) && !is_usable(*other))) other = *std::move(found);
+    const bool is_router = place.ip == route_.server;
+    // Another may do; of all failures that of the router is what is told.
+    if (!found && (is_router || search.detail.empty())) search.detail = why;
+    if (!found) continue;
+    if (is_router) note_outside(*found, search.detail);
+    if (!place.device || (is_usable(*found) && !is_usable(*place.device)))
+      place.device = *std::move(found);
+    search.progress.notify();
+    if (is_usable(*place.device)) break;  // There is no better one.
   }
+  co_return ok;
+}
+
+Task<> UpnpClient::look_for_devices(Search& search) {
+  std::vector<Task<>> tasks;
+  tasks.push_back(ask_again(search));
+  tasks.push_back(take_answers(search));
+  for (auto& place : search.places) tasks.push_back(look_at_all(search, place));
+  co_await run_all(context_.env, std::move(tasks));
+  co_return ok;
+}
+
+Task<UpnpClient::Device> UpnpClient::choose(Search& search) {
+  const auto give_up_on_router = context_.env.now() + config_.preference;
+  for (;;) {
+    if (search.failure) co_return search.failure;
+    const auto& router = search.places.front().device;
+    if (router && is_usable(*router)) co_return *router;
+    const auto left = give_up_on_router - context_.env.now();
+    const Device* best = nullptr;
+    for (const auto& place : search.places)
+      if (place.device && (!best || (is_usable(*place.device) && !is_usable(*best))))
+        best = &*place.device;
+    if (best && left <= Duration(0)) co_return *best;
+    auto waiting = search.progress.wait();
+    if (left <= Duration(0)) {
+      PYRSIA_CO_TRY(co_await std::move(waiting));
+      continue;
+    }
+    const auto woken = co_await with_timeout(context_.env, left, std::move(waiting));
+    if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
+  }
+}
+
+Task<UpnpClient::Device> UpnpClient::find_device(UdpSocket& socket, std::string& detail) {
+  Search search(context_.env, socket, detail);
+  for (std::size_t i = 0; i < std::max<std::size_t>(config_.max_devices, 1); ++i)
+    search.places.emplace_back(context_.env.executor());
+  search.places.front().ip = route_.server;
+  auto choosing = choose(search);
+  auto looking = look_for_devices(search);
+  co_return co_await with_beside(context_.env, std::move(choosing), std::move(looking));
 }
 
 /// At once: what comes later may be cut off.

@@ -3,8 +3,6 @@
 #include "nat/portmap/client.hpp"
 #include "nat/portmap/upnp_wire.hpp"
 
-#include <set>
-
 namespace pyrsia::portmap::upnp {
 
 struct UpnpConfig {
@@ -13,7 +11,7 @@ struct UpnpConfig {
   Duration preference = std::chrono::seconds(1);
   std::uint16_t ssdp_port = kSsdpPort;
   bool asks_everybody = true;   ///< By multicast; else the router of the route only.
-  std::size_t max_devices = 8;  ///< That are looked at in one search.
+  std::size_t max_devices = 8;  ///< That are looked at in one search, one of them the router.
   std::size_t max_listed = 128;
   int port_tries = 4;                  ///< Outside ports tried where others have them.
   std::string description = "pyrsia";  ///< How our mappings are called in the router's list.
@@ -42,11 +40,6 @@ class UpnpClient final : public Client {
 
  private:
   using Values = std::map<std::string, std::string>;
-  /// Who answered a search, and where it describes itself.
-  struct Answer {
-    std::string url;
-    IpAddress ip;
-  };
   struct Device {
     IpAddress ip;
     std::string name;
@@ -56,11 +49,21 @@ class UpnpClient final : public Client {
     bool is_connected = false;
   };
 
-  Task<> search(UdpSocket& socket);
-  /// The next device that answers and is not in `seen`.
-  Task<Answer> next_answer(UdpSocket& socket, std::set<std::string>& seen);
-  /// Searches until the router answers, or, for want of it, another device.
+  struct Place;
+  struct Search;
+
+  /// Searches until the router answers, or, for want of it, another device. Who answers is looked
+  /// at beside the others, so that none that stalls hides the router.
   Task<Device> find_device(UdpSocket& socket, std::string& detail);
+  Task<Device> choose(Search& search);
+  Task<> look_for_devices(Search& search);
+  Task<> ask_again(Search& search);
+  Task<> ask_everybody(UdpSocket& socket);
+  Task<> take_answers(Search& search);
+  /// False: it is known, or one too many.
+  bool take_answer(Search& search, const std::string& url, const IpAddress& from) const;
+  /// Looks at one machine: at one description after the other, as many routers serve one at a time.
+  Task<> look_at_all(Search& search, Place& place);
   Task<Device> look_at(std::string url, IpAddress ip, std::string& detail);
   Task<> ask_state(Device& device, std::string& detail);
   void note_outside(const Device& device, std::string& detail);
