@@ -40,6 +40,15 @@ bool is_plain_url(std::string_view url) {
          std::ranges::all_of(url, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
+/// A type goes into a header and into XML: nothing that could end either.
+bool is_plain_type(std::string_view type) {
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ':' ||
+           c == '.' || c == '_' || c == '-';
+  };
+  return !type.empty() && std::ranges::all_of(type, is_plain);
+}
+
 struct Urls {
   UPNPUrls urls{};
   Urls() = default;
@@ -60,7 +69,7 @@ std::string text_in(std::span<const char> field) {
 std::optional<Service> service_of(const IGDdatas_service& raw, const char* control_url,
                                   const IpAddress& host) {
   Service service{text_in(raw.servicetype), text_of(control_url)};
-  if (service.type.empty() || !is_plain_url(service.control_url)) return std::nullopt;
+  if (!is_plain_type(service.type) || !is_plain_url(service.control_url)) return std::nullopt;
   if (host_of(service.control_url) != host) return std::nullopt;
   return service;
 }

@@ -55,7 +55,8 @@ struct Description {
 };
 
 /// `url` is where it came from: control URLs may be relative to it. Services whose control URL is
-/// not on the same host as `url` are left out. Errors: `Errc::malformed`, `Errc::too_large`.
+/// not on the same host as `url` are left out, and those whose type or URL could split a request.
+/// Errors: `Errc::malformed`, `Errc::too_large`.
 Result<Description> read_description(std::string_view xml, const std::string& url);
 
 using Arguments = std::vector<std::pair<std::string_view, std::string>>;

@@ -77,6 +77,25 @@ TEST(UpnpWire, ADeviceSpeaksForItselfOnly) {
       Errc::malformed);
 }
 
+TEST(UpnpWire, ATypeThatCouldSplitARequestIsNone) {
+  for (const std::string type :
+       {"WANIPConnection:1\r\nX: y", "WANIPConnection:1\"", "WANIPConnection:1#x",
+        "WANIPConnection:1 ", "WANIPConnection:1&lt;", "WANIPConnection:1\x80"})
+    EXPECT_FALSE(read_description(description(service(type, "/c"), ""), kUrl)) << type;
+  for (const std::string type : {"WANIPv6FirewallControl:1\r\nX: y", "WANPPPConnection:1\""}) {
+    const auto found = read_description(
+        description(service("WANIPConnection:1", "/ip") + service(type, "/c"), ""), kUrl);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->connections.size(), 1U) << type;
+    EXPECT_FALSE(found->firewall) << type;
+  }
+}
+
+TEST(UpnpWire, AControlUrlThatCouldSplitARequestIsNone) {
+  for (const std::string url : {"/c HTTP/1.1\r\nX: y", "/c x", "/c\x7f", "/c\tx"})
+    EXPECT_FALSE(read_description(description(service("WANIPConnection:1", url), ""), kUrl)) << url;
+}
+
 TEST(UpnpWire, BothConnectionsAndTheFirewallAreFound) {
   const auto found = read_description(
       description(service("WANIPConnection:2", "/ip") + service("WANPPPConnection:1", "/ppp") +
