@@ -205,20 +205,19 @@ class Session {
       out.data["reason"] = why;
       co_return ok;
     }
-    const auto method = *router_->method();
     out.text = fmt::format("{} is open at {} by {}, {}\n", port, grant->external.to_string(),
-                           name(method), lifetime_text(grant->lifetime));
-    add_grant(asked, *grant, method, out);
+                           name(grant->method), lifetime_text(grant->lifetime));
+    add_grant(asked, *grant, out);
     // Now that we have spoken to it, its hardware address is known.
     const auto place = portmap::network_of(env_, place_.local.ip).value_or(place_);
     if (auto* known = memory_.at(host::key_of(place.gateway, place.local))) {
-      known->protocol = name(method);
+      known->protocol = name(grant->method);
       known->nonce = to_hex(router_->nonce());  // By which it can be taken away again.
     }
     co_return ok;
   }
 
-  void add_grant(const portmap::MapRequest& asked, const portmap::Grant& grant, Method method,
+  void add_grant(const portmap::MapRequest& asked, const portmap::Grant& grant,
                  Outcome& out) const {
     const bool is_public = classifier_.is_usable_by_others(grant.external.ip);
     out.code = is_public ? ExitCode::success : ExitCode::degraded;
@@ -228,7 +227,7 @@ class Session {
     out.data["internal"] = asked.internal.to_string();
     out.data["external"] = grant.external.to_string();
     out.data["is_public"] = is_public;
-    out.data["protocol"] = name(method);
+    out.data["protocol"] = name(grant.method);
     out.data["lifetime_s"] = whole_seconds(grant.lifetime);
   }
 
@@ -318,7 +317,7 @@ class Session {
     }
     out.text = fmt::format("{} is seen as {}, and kept {}\n", words, grant->external.to_string(),
                            lifetime_text(grant->lifetime));
-    add_grant(asked, *grant, Method::pcp, out);
+    add_grant(asked, *grant, out);
     out.data["remote"] = options_.map_remote.to_string();
     co_return ok;
   }

@@ -136,19 +136,20 @@ Task<> GatewayProbe::try_mapping(const portmap::Route& route) {
       if (attempt.lacks_outside && !facts_.external_ip) facts_.has_outside = false;
     co_return ok;
   }
-  take_grant(*grant, router_->method().value_or(Method::pcp));
+  take_grant(*grant);
   const auto removed = co_await router_->unmap(request, *grant, why);
   // If it stays, it ends in a minute.
   if (!removed && removed.error() == Errc::cancelled) co_return removed.error();
   co_return ok;
 }
 
-void GatewayProbe::take_grant(const portmap::Grant& grant, Method method) {
+void GatewayProbe::take_grant(const portmap::Grant& grant) {
   const auto outside = grant.external.ip;
   facts_.is_mapped = classifier_.is_usable_by_others(outside);
   take_outside(outside);
   if (portmap::is_lie(classifier_, outside)) return;
-  facts_.mapping_why = "by " + std::string(portmap::name(method)) + ", at " + outside.to_string();
+  facts_.mapping_why =
+      "by " + std::string(portmap::name(grant.method)) + ", at " + outside.to_string();
   if (facts_.is_mapped == false)
     facts_.mapping_why += ", which others cannot reach: another router is beyond this one";
 }

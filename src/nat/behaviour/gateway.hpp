@@ -41,7 +41,7 @@ class GatewayProbe {
   void take_outside(const IpAddress& external);
   void take_attempts(const std::vector<portmap::Attempt>& attempts);
   Task<> try_mapping(const portmap::Route& route);
-  void take_grant(const portmap::Grant& grant, portmap::Method method);
+  void take_grant(const portmap::Grant& grant);
   Task<> look_for_second(const portmap::Route& route);
   portmap::RouterConfig router_config(Duration budget) const;
 

@@ -42,7 +42,6 @@ Mapper::Mapper(Env& env, MapperConfig config, const AddressClassifier& classifie
                [this](std::string_view text) { log_.debug("port mapping", {{"what", text}}); }},
       slept_(env.slept()),
       woken_(env.executor()),
-      hop_progress_(env.executor()),
       tasks_(env) {}
 
 Mapper::~Mapper() = default;
@@ -102,7 +101,7 @@ void Mapper::judge(const Path& path, const Listener& listener, Lease& lease, boo
   event.kind = was_reached ? MappingEvent::Kind::confirmed : MappingEvent::Kind::broken;
   event.listener = listener;
   event.external = *lease.told;
-  event.method = path.routers.back()->method().value_or(Method::pcp);
+  event.method = method_of(path, lease);
   event.words = words_of(path, lease, status_of(path, listener, lease).state);
   observer_.on_mapping(event);
 }
@@ -150,7 +149,6 @@ Task<> Mapper::round() {
   if (paths_.empty()) metrics_.no_gateway.add();
   for (auto& [local, path] : paths_) {
     if (is_new) path.check_at = env_.now();
-    PYRSIA_CO_TRY(co_await sort_listeners(path));
     PYRSIA_CO_TRY(co_await serve(path));
   }
   co_return ok;
@@ -192,7 +190,7 @@ Task<> Mapper::find_paths() {
     at = paths_.erase(at);
   }
   for (const auto& network : wanted) {
-    const auto [at, is_new] = paths_.try_emplace(network.local.ip);
+    const auto [at, is_new] = paths_.try_emplace(network.local.ip, env_.executor());
     if (!is_new) continue;
     metrics_.rounds.add();
     at->second.network = network;
@@ -289,7 +287,10 @@ Task<> Mapper::sort_listeners(Path& path) {
 }
 
 Task<> Mapper::serve(Path& path) {
+  PYRSIA_CO_TRY(co_await sort_listeners(path));
   if (env_.now() >= path.check_at && !path.leases.empty()) PYRSIA_CO_TRY(co_await check(path));
+  // Once for all of them: each would wait for the same silence.
+  if (is_search_due(path)) PYRSIA_CO_TRY(co_await search_anew(path));
   for (auto& [listener, lease] : path.leases) {
     if (lease.legs.empty()) {
       if (env_.now() >= lease.try_at) PYRSIA_CO_TRY(co_await make(path, listener));
@@ -302,7 +303,7 @@ Task<> Mapper::serve(Path& path) {
     if (!path.routers[i]->take_restart()) continue;
     log_.info("the router has restarted",
               {{"router", path.routers[i]->route().server.to_string()}});
-    renew_all(path, i, path.pace.next(env_.now()));
+    restarted(path, i);
   }
   if (path.is_suspect) PYRSIA_CO_TRY(co_await search_anew(path));
   co_return ok;
@@ -313,43 +314,57 @@ void Mapper::renew_all(Path& path, std::size_t hop, TimePoint at) {
     if (hop < lease.legs.size()) lease.legs[hop].renew_at = std::min(lease.legs[hop].renew_at, at);
 }
 
+void Mapper::restarted(Path& path, std::size_t hop) {
+  const auto at = path.pace.next(env_.now());
+  renew_all(path, hop, at);
+}
+
+bool Mapper::is_search_due(const Path& path) const {
+  const auto is_due = [this](const auto& entry) {
+    return !external_of(entry.second) && env_.now() >= entry.second.try_at;
+  };
+  const auto has_leg = [](const auto& entry) { return !entry.second.legs.empty(); };
+  const auto has_failed = [](const auto& entry) { return !entry.second.failure.empty(); };
+  if (std::ranges::none_of(path.leases, is_due)) return false;
+  return path.routers.front()->is_over() || (std::ranges::none_of(path.leases, has_leg) &&
+                                             std::ranges::any_of(path.leases, has_failed));
+}
+
 Task<> Mapper::look_after(Path& path, std::size_t hop) {
   auto& router = *path.routers[hop];
-  const auto method = router.method();
-  if (!method) co_return ok;
-  const auto has_leg = [hop](const auto& entry) { return hop < entry.second.legs.size(); };
-  if (method == Method::upnp) renew_all(path, hop, env_.now());  // It tells of no restart.
-  if (method == Method::pcp) {
-    // It tells its outside address with a mapping only: to renew one is the question.
-    const auto first = std::ranges::find_if(path.leases, has_leg);
-    if (first != path.leases.end()) first->second.legs[hop].renew_at = env_.now();
+  if (!router.method()) co_return ok;
+  bool has_pcp = false;
+  bool has_nat_pmp = false;
+  for (auto& [listener, lease] : path.leases) {
+    if (hop >= lease.legs.size()) continue;
+    auto& leg = lease.legs[hop];
+    const auto method = leg.grant->method;
+    // UPnP tells of no restart, and PCP tells its outside address with a mapping only: to renew one
+    // is the question.
+    if (method == Method::upnp || (method == Method::pcp && !std::exchange(has_pcp, true)))
+      leg.renew_at = std::min(leg.renew_at, env_.now());
+    has_nat_pmp = has_nat_pmp || method == Method::nat_pmp;
   }
-  if (method != Method::nat_pmp) co_return ok;
-  const auto presence = co_await router.check();
+  if (!has_nat_pmp) co_return ok;
+  const auto presence = co_await router.check(Method::nat_pmp);
   if (!presence && presence.error() == Errc::cancelled) co_return presence.error();
   // A line that was cut for a moment has another address, and the router has not restarted.
   const auto is_elsewhere = [&](const auto& entry) {
-    return has_leg(entry) && presence->external &&
+    return hop < entry.second.legs.size() && presence->external &&
            entry.second.legs[hop].grant->external.ip != *presence->external;
   };
   if (!presence || std::ranges::any_of(path.leases, is_elsewhere)) renew_all(path, hop, env_.now());
-  if (router.take_restart()) renew_all(path, hop, path.pace.next(env_.now()));
+  if (router.take_restart()) restarted(path, hop);
   co_return ok;
 }
 
 Task<> Mapper::check(Path& path) {
   path.check_at = env_.now() + config_.check_interval;
   for (std::size_t i = 0; i < path.routers.size(); ++i) PYRSIA_CO_TRY(co_await look_after(path, i));
-  // Who said no, or nothing, may think otherwise in another network.
-  for (auto& [listener, lease] : path.leases)
-    if (lease.legs.empty() && path.routers.front()->is_over() && lease.try_at <= env_.now())
-      path.is_suspect = true;
-  if (path.is_suspect) PYRSIA_CO_TRY(co_await search_anew(path));
   co_return ok;
 }
 
 Task<> Mapper::make(Path& path, const Listener& listener) {
-  if (path.routers.front()->is_over()) PYRSIA_CO_TRY(co_await search_anew(path));
   auto& lease = path.leases.at(listener);
   lease.legs.clear();
   auto internal = listener.at;
@@ -384,7 +399,7 @@ Task<> Mapper::make(Path& path, const Listener& listener) {
       if (hop > 0) metrics_.nested.add();
       lease.failure.clear();
       lease.back_off = Duration(0);
-      remember(path);
+      remember(path, lease.legs.front().grant->method);
       co_return ok;
     }
     internal = grant->external;
@@ -467,7 +482,7 @@ Task<> Mapper::find_next_hop(Path& path, IpAddress external) {
     auto router = next_router_for({local, external, server}, recalled);
     if (router->attempts().empty()) continue;
     path.failed.push_back(std::move(router));
-    path.failed.back()->begin([this] { hop_progress_.notify(); });
+    path.failed.back()->begin([&path] { path.hop_progress.notify(); });
   }
   const auto deadline = env_.now() + config_.router.budget + config_.router.grace;
   for (;;) {
@@ -481,7 +496,7 @@ Task<> Mapper::find_next_hop(Path& path, IpAddress external) {
     const bool is_over =
         std::ranges::all_of(path.failed, [](const auto& router) { return router->is_over(); });
     if (is_over || env_.now() >= deadline) co_return ok;
-    auto waiting = hop_progress_.wait();
+    auto waiting = path.hop_progress.wait();
     const auto woken = co_await with_timeout(env_, config_.router.grace, std::move(waiting));
     if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
   }
@@ -517,12 +532,12 @@ Task<> Mapper::remove_all() {
 }
 
 Task<> Mapper::remove_leases(Path& path) {
-  for (std::size_t hop = 0; hop < path.routers.size(); ++hop) {
-    const auto has_leg = [hop](const auto& entry) { return hop < entry.second.legs.size(); };
-    if (path.routers[hop]->method() || std::ranges::none_of(path.leases, has_leg)) continue;
-    // Being searched anew. Before the rest, as one task only may wait for that.
-    const auto found = co_await path.routers[hop]->find();
-    if (!found && found.error() == Errc::cancelled) co_return found.error();
+  for (const auto& [listener, lease] : path.leases) {
+    for (std::size_t hop = 0; hop < std::min(lease.legs.size(), path.routers.size()); ++hop) {
+      // It may be searched anew just now. Before the rest, as one task only may wait for that.
+      const auto found = co_await path.routers[hop]->find(lease.legs[hop].grant->method);
+      if (!found && found.error() == Errc::cancelled) co_return found.error();
+    }
   }
   for (const auto& [listener, lease] : path.leases) tasks_.spawn(remove(path, listener));
   co_return ok;
@@ -560,7 +575,7 @@ void Mapper::tell(Path& path, const Listener& listener, Lease& lease) {
                              : MappingEvent::Kind::changed;
   event.listener = listener;
   event.external = now ? *now : *lease.told;
-  event.method = path.routers.back()->method().value_or(Method::pcp);
+  event.method = method_of(path, lease);
   if (!now) metrics_.lost.add();
   lease.told = now;
   lease.verdict.reset();
@@ -568,12 +583,17 @@ void Mapper::tell(Path& path, const Listener& listener, Lease& lease) {
   observer_.on_mapping(event);
 }
 
-void Mapper::remember(const Path& path) {
+void Mapper::remember(const Path& path, Method method) {
   if (!memory_.remember) return;
   Recalled recalled;
-  recalled.method = path.routers.front()->method();
+  recalled.method = method;
   recalled.nonce = path.routers.front()->nonce();
   memory_.remember(path.network, recalled);
+}
+
+Method Mapper::method_of(const Path& path, const Lease& lease) {
+  if (!lease.legs.empty()) return lease.legs.back().grant->method;
+  return path.routers.back()->method().value_or(Method::pcp);
 }
 
 std::optional<Endpoint> Mapper::external_of(const Lease& lease) const {

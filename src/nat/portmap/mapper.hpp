@@ -100,9 +100,9 @@ struct Report {
 };
 
 /// The service. Searches the routers of the default routes in all protocols at once, has every
-/// listener mapped, renews at half life, makes anew what a restarted router or another network has
-/// lost, takes all away at the end. Where the outside address is not public, the router beyond is
-/// asked as well. Owned by the host; observer, classifier and metrics must outlive it.
+/// listener mapped, renews at half life, makes anew what a restarted router or another
+/// network has lost, takes all away at the end. Where the outside address is not public, the router
+/// beyond is asked as well. Owned by the host; observer, classifier and metrics must outlive it.
 class Mapper {
  public:
   Mapper(Env& env, MapperConfig config, const AddressClassifier& classifier, Observer& observer,
@@ -144,6 +144,7 @@ class Mapper {
   };
   /// An address of ours and the routers in front of it, ours first.
   struct Path {
+    explicit Path(const asio::any_io_executor& executor) : hop_progress(executor) {}
     NetworkId network;
     std::vector<std::unique_ptr<Router>> routers;
     std::vector<std::unique_ptr<Router>>
@@ -152,6 +153,7 @@ class Mapper {
     TimePoint check_at{};
     RestartPace pace;
     bool is_suspect = false;  ///< A renewal failed: the router may speak another protocol now.
+    Event hop_progress;
   };
 
   Task<> run();
@@ -168,8 +170,12 @@ class Mapper {
   Task<> serve(Path& path);
   Task<> check(Path& path);
   Task<> look_after(Path& path, std::size_t hop);
+  /// Nothing is granted: the router may think otherwise by now, or speak another protocol.
+  bool is_search_due(const Path& path) const;
   /// Plans the renewal of what the router at `hop` has mapped.
   void renew_all(Path& path, std::size_t hop, TimePoint at);
+  /// As often as the path's pace allows.
+  void restarted(Path& path, std::size_t hop);
   Task<> make(Path& path, const Listener& listener);
   Task<> renew(Path& path, const Listener& listener);
   /// Asks the routers beyond the last one, whose outside is `external`.
@@ -187,7 +193,8 @@ class Mapper {
   void granted(Leg& leg, const Grant& grant);
   void failed(Lease& lease, std::string why);
   void tell(Path& path, const Listener& listener, Lease& lease);
-  void remember(const Path& path);
+  void remember(const Path& path, Method method);
+  static Method method_of(const Path& path, const Lease& lease);
   std::optional<Endpoint> external_of(const Lease& lease) const;
   TimePoint next_due() const;
   MappingStatus status_of(const Path& path, const Listener& listener, const Lease& lease) const;
@@ -209,7 +216,6 @@ class Mapper {
   bool is_network_new_ = true;
   bool is_stopping_ = false;
   Event woken_;
-  Event hop_progress_;
   Interruptible rounds_;
   TaskGroup tasks_;
 };

@@ -58,7 +58,7 @@ MappingStatus Mapper::status_of(const Path& path, const Listener& listener,
   for (std::size_t i = 0; i < lease.legs.size() && i < path.routers.size(); ++i)
     out.routers.push_back(path.routers[i]->route().server);
   if (!lease.legs.empty()) {
-    out.method = path.routers.front()->method();
+    out.method = lease.legs.front().grant->method;
     const auto end = std::ranges::min(lease.legs, {}, &Leg::expires_at).expires_at;
     if (end != TimePoint::max()) out.lifetime_left = std::max(end - env_.now(), Duration(0));
   }
@@ -85,8 +85,8 @@ std::string Mapper::words_of(const Path& path, const Lease& lease,
   for (std::size_t i = 0; i < hops; ++i) {
     const auto& router = *path.routers[i];
     text += (i == 0 ? "" : ", ") + router.route().server.to_string() + " maps it to " +
-            lease.legs[i].grant->external.to_string();
-    if (const auto method = router.method()) text += " by " + std::string(name(*method));
+            lease.legs[i].grant->external.to_string() + " by " +
+            std::string(name(lease.legs[i].grant->method));
   }
   const auto external = lease.legs.back().grant->external;
   const auto last = hops == 0 ? path.network.gateway.ip : path.routers[hops - 1]->route().server;

@@ -89,9 +89,9 @@ TEST(Mapper, ALeaseIsRenewedAtHalfItsLife) {
     home.config.check_interval = 10h;
     home.config.lifetime = 600s;
     home.start();
-    home.world.run_for(290s);
+    home.world.run_for(299s);
     EXPECT_EQ(home.metrics.renewed.value(), 0U) << name(method);
-    home.world.run_for(20s);
+    home.world.run_for(80s);  // Half of it, and up to an eighth.
     EXPECT_EQ(home.metrics.renewed.value(), 1U) << name(method);
     home.world.run_for(1h);
     EXPECT_EQ(home.count(MappingEvent::Kind::lost), 0U) << name(method);
@@ -310,6 +310,20 @@ TEST(Mapper, ARefusalIsNotRepeatedAllTheTime) {
   EXPECT_LE(home.router.requests - before, 30);
 }
 
+TEST(Mapper, ASilentRouterCostsItsBudgetOnceHoweverManyPortsThereAre) {
+  Home home;
+  home.box.crash();
+  home.start();
+  std::vector<Listener> many;
+  for (std::uint16_t i = 0; i < 16; ++i)
+    many.push_back({Transport::tcp, {IpAddress::v4_any(), static_cast<std::uint16_t>(5000 + i)}});
+  home.mapper->set_listeners(many);
+  home.world.run_for(home.config.router.budget + 1ms);
+  const auto report = home.mapper->report();
+  ASSERT_EQ(report.mappings.size(), 16U);
+  for (const auto& each : report.mappings) EXPECT_EQ(each.state, State::none) << each.words;
+}
+
 TEST(Mapper, ARouterThatSpeaksNatPmpOnlyIsUnderstoodToSaySo) {
   Home home;
   home.router.does.speaks_pcp = false;
@@ -487,7 +501,7 @@ TEST(Mapper, ASecondRouterKnowsUsStillAfterAnotherSearch) {
     home.start();
     home.world.run_for(4s);
     home.router.does.pcp_result = pcp::ResultCode::network_failure;  // Only until the next try.
-    home.world.run_for(305s);
+    home.world.run_for(376s);
     EXPECT_GE(home.metrics.renewals_failed.value(), 1U) << name(method);
     home.router.does.pcp_result = pcp::ResultCode::success;
     home.world.run_for(15min);
@@ -519,7 +533,7 @@ TEST(Mapper, MappingsAreTakenAwayWhileTheirRouterIsSearchedAnew) {
                                 {Transport::udp, {IpAddress::v4_any(), kPort}}});
     home.world.run_for(4s);
     home.box.crash();
-    home.world.run_for(310s);
+    home.world.run_for(380s);
     EXPECT_GE(home.metrics.renewals_failed.value(), 1U) << name(method);
     ASSERT_EQ(home.router.table.size(), 2U);
     home.box.restart();

@@ -57,6 +57,7 @@ struct Grant {
   Endpoint external;             ///< The IP is unspecified where the protocol does not tell it.
   Duration lifetime{0};          ///< As granted. 0: until the router restarts.
   std::uint32_t pinhole_id = 0;  ///< UPnP's name for an IPv6 pinhole.
+  Method method = Method::pcp;   ///< By which it was made.
 
   auto operator<=>(const Grant&) const = default;
 };

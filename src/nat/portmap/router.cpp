@@ -21,6 +21,12 @@ std::string seconds_text(Duration duration) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
 }
 
+/// It is there, and may grant another mapping.
+bool is_refusal(const Error& error) {
+  return error == Errc::refused || error == Errc::unavailable || error == Errc::not_supported ||
+         error == Errc::protocol_violation;
+}
+
 }  // namespace
 
 Router::Router(const Context& context, RouterConfig config, const Route& route,
@@ -61,6 +67,7 @@ void Router::add(std::unique_ptr<Client> client, const IpAddress& server) {
   attempt.server = server;
   attempts_.push_back(std::move(attempt));
   clients_.push_back(std::move(client));
+  epochs_.emplace_back();
 }
 
 void Router::begin(std::function<void()> on_progress) {
@@ -83,7 +90,7 @@ Task<> Router::search(std::size_t index) {
     attempts_[index].external = found->external;
     attempts_[index].name = found->name;
     if (!first_found_) first_found_ = context_.env.now();
-    watch_epoch(client);
+    watch_epoch(index);
   } else if (found.error() == Errc::timed_out && why.empty()) {
     fail(index, found.error(), "no answer within " + seconds_text(config_.budget));
   } else {
@@ -95,8 +102,12 @@ Task<> Router::search(std::size_t index) {
 }
 
 void Router::fail(std::size_t index, Error error, std::string words) {
+  attempts_[index].state = Attempt::State::failed;
+  note(index, error, std::move(words));
+}
+
+void Router::note(std::size_t index, Error error, std::string words) {
   auto& attempt = attempts_[index];
-  attempt.state = Attempt::State::failed;
   attempt.error = error;
   attempt.words = std::move(words);
   const auto outside = clients_[index]->outside();
@@ -104,12 +115,13 @@ void Router::fail(std::size_t index, Error error, std::string words) {
   attempt.lacks_outside = outside.is_missing;
 }
 
-std::optional<std::size_t> Router::choice() const {
+std::optional<std::size_t> Router::choice(const Refused& refused) const {
   bool waits_for_better = false;
   const auto now = context_.env.now();
   for (std::size_t i = 0; i < attempts_.size(); ++i) {
     if (attempts_[i].state == Attempt::State::asking) waits_for_better = true;
     if (attempts_[i].state != Attempt::State::found) continue;
+    if (i < refused.size() && refused[i]) continue;
     const bool is_enough = !waits_for_better || attempts_[i].method == recalled_.method ||
                            now - *first_found_ >= config_.grace;
     if (is_enough) return i;
@@ -117,29 +129,59 @@ std::optional<std::size_t> Router::choice() const {
   return std::nullopt;
 }
 
-bool Router::is_over() const {
-  return std::ranges::none_of(
-      attempts_, [](const Attempt& attempt) { return attempt.state != Attempt::State::failed; });
+bool Router::is_over(const Refused& refused) const {
+  for (std::size_t i = 0; i < attempts_.size(); ++i) {
+    const bool has_refused = i < refused.size() && refused[i];
+    if (attempts_[i].state != Attempt::State::failed && !has_refused) return false;
+  }
+  return true;
 }
 
 Task<> Router::find() {
+  const Refused none;
+  PYRSIA_CO_TRY(chosen_, co_await find_but(none));
+  co_return ok;
+}
+
+Task<std::size_t> Router::find_but(const Refused& refused) {
   begin(std::move(on_progress_));
   for (;;) {
-    if (const auto index = choice()) {
-      chosen_ = index;
-      co_return ok;
-    }
-    if (is_over()) co_return Errc::unavailable;
+    if (const auto index = choice(refused)) co_return *index;
+    if (is_over(refused)) co_return Errc::unavailable;
     // Where one has answered, it is taken when the grace is over; else each ends by its budget.
-    const bool has_found = std::ranges::any_of(
-        attempts_, [](const Attempt& attempt) { return attempt.state == Attempt::State::found; });
-    const auto limit =
-        has_found ? *first_found_ + config_.grace - context_.env.now() : config_.budget;
-    auto waiting = progress_.wait();
-    const auto woken =
-        co_await with_timeout(context_.env, std::max(limit, Duration(1)), std::move(waiting));
-    if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
+    const auto left =
+        first_found_ ? *first_found_ + config_.grace - context_.env.now() : Duration(0);
+    PYRSIA_CO_TRY(co_await wait_for_progress(left > Duration(0) ? left : config_.budget));
   }
+}
+
+Task<> Router::find(Method method) {
+  begin(std::move(on_progress_));
+  using State = Attempt::State;
+  while (!first_of(method, State::found) && first_of(method, State::asking))
+    PYRSIA_CO_TRY(co_await wait_for_progress(config_.budget));
+  if (this->method()) co_return ok;
+  chosen_ = first_of(method, State::found);
+  if (!chosen_) PYRSIA_CO_TRY(co_await find());
+  co_return ok;
+}
+
+Task<> Router::wait_for_progress(Duration limit) {
+  auto waiting = progress_.wait();
+  const auto woken = co_await with_timeout(context_.env, limit, std::move(waiting));
+  if (!woken && woken.error() != Errc::timed_out) co_return woken.error();
+  co_return ok;
+}
+
+std::optional<std::size_t> Router::first_of(Method method, Attempt::State state) const {
+  for (std::size_t i = 0; i < attempts_.size(); ++i)
+    if (attempts_[i].method == method && attempts_[i].state == state) return i;
+  return std::nullopt;
+}
+
+std::optional<std::size_t> Router::index_for(Method method) const {
+  const auto found = first_of(method, Attempt::State::found);
+  return found ? found : chosen_;
 }
 
 Task<> Router::find_all() {
@@ -153,23 +195,38 @@ Task<> Router::stop() {
 }
 
 Task<Grant> Router::map(const MapRequest& request, std::string& detail) {
+  Refused refused(clients_.size());
   for (;;) {
-    if (!chosen_ || attempts_[*chosen_].state != Attempt::State::found) {
+    if (!method()) {
       const auto found = co_await find();
       if (!found && found.error() == Errc::cancelled) co_return found.error();
       if (!found) break;
     }
-    const auto index = *chosen_;
+    auto index = *chosen_;
+    if (refused[index]) {
+      const auto other = co_await find_but(refused);
+      if (!other && other.error() == Errc::cancelled) co_return other.error();
+      if (!other) break;
+      index = *other;
+    }
     std::string why;
     auto mapping = clients_[index]->map(request, std::nullopt, why);
-    const auto grant = co_await with_timeout(context_.env, config_.map_timeout, std::move(mapping));
+    auto grant = co_await with_timeout(context_.env, config_.map_timeout, std::move(mapping));
     if (grant) {
-      watch_epoch(*clients_[index]);
+      watch_epoch(index);
+      grant->method = attempts_[index].method;
       co_return grant;
     }
     if (grant.error() == Errc::cancelled) co_return grant.error();
     if (grant.error() == Errc::timed_out && why.empty()) why = "it answered once, but not again";
-    fail(index, grant.error(), why.empty() ? grant.error().message() : why);
+    if (why.empty()) why = grant.error().message();
+    // What one mapping is refused is no reason to give the protocol up for the others.
+    refused[index] = true;
+    if (is_refusal(grant.error())) {
+      note(index, grant.error(), std::move(why));
+    } else {
+      fail(index, grant.error(), std::move(why));
+    }
   }
   Error last = Errc::unavailable;
   for (const auto& attempt : attempts_) {
@@ -181,45 +238,46 @@ Task<Grant> Router::map(const MapRequest& request, std::string& detail) {
 }
 
 Task<Grant> Router::renew(const MapRequest& request, const Grant& before, std::string& detail) {
-  if (!method()) {
-    const auto found = co_await find();
-    if (!found) {
-      detail = "no answer";
-      co_return found.error();
-    }
+  const auto found = co_await find(before.method);
+  if (!found) {
+    detail = "no answer";
+    co_return found.error();
   }
-  auto& client = *clients_[*chosen_];
-  auto mapping = client.map(request, before, detail);
-  const auto grant = co_await with_timeout(context_.env, config_.map_timeout, std::move(mapping));
-  watch_epoch(client);
+  const auto index = *index_for(before.method);
+  auto mapping = clients_[index]->map(request, before, detail);
+  auto grant = co_await with_timeout(context_.env, config_.map_timeout, std::move(mapping));
+  watch_epoch(index);
+  if (grant) grant->method = attempts_[index].method;
   if (!grant && detail.empty()) detail = grant.error().message();
   co_return grant;
 }
 
 Task<> Router::unmap(const MapRequest& request, const Grant& granted, std::string& detail) {
-  if (!chosen_) PYRSIA_CO_TRY(co_await find());
-  auto removal = clients_[*chosen_]->unmap(request, granted, detail);
+  if (!index_for(granted.method)) PYRSIA_CO_TRY(co_await find());
+  const auto index = *index_for(granted.method);
+  auto removal = clients_[index]->unmap(request, granted, detail);
   co_return co_await with_timeout(context_.env, config_.map_timeout, std::move(removal));
 }
 
-Task<Presence> Router::check() {
-  if (!chosen_) co_return Errc::unavailable;
-  auto& client = *clients_[*chosen_];
+Task<Presence> Router::check(Method method) {
+  const auto index = index_for(method);
+  if (!index) co_return Errc::unavailable;
   std::string why;
-  auto discovery = client.discover(why);
+  auto discovery = clients_[*index]->discover(why);
   auto presence = co_await with_timeout(context_.env, config_.budget, std::move(discovery));
-  if (presence) watch_epoch(client);
+  if (presence) watch_epoch(*index);
   co_return presence;
 }
 
-void Router::watch_epoch(Client& client) {
-  // One clock only: that of the protocol at work, or, before there is one, of the best so far.
-  if (chosen_ && clients_[*chosen_].get() != &client) return;
-  const auto sample = client.epoch();
-  if (!sample || epoch_.add(*sample)) return;
+void Router::watch_epoch(std::size_t index) {
+  const auto sample = clients_[index]->epoch();
+  if (!sample || epochs_[index].add(*sample)) return;
   context_.metrics.router_restarts.add();
   context_.say(route_.server.to_string() + " has restarted");
   has_restarted_ = true;
+  // The other protocols' clocks tell of the same restart.
+  for (std::size_t i = 0; i < epochs_.size(); ++i)
+    if (i != index) epochs_[i].forget();
 }
 
 bool Router::take_restart() {
