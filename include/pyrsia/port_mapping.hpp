@@ -37,12 +37,13 @@ struct PortMappingStatus {
 struct PortMappingAttempt {
   std::string router;
   std::string protocol;
-  std::string state;  ///< "asking", "found", "failed"
+  std::string state;  ///< "asking", "found" (it may refuse this or that), "failed"
   std::string reason;
   Duration took{0};
   std::string external;        ///< The router's outside address, if it told it.
   std::string name;            ///< What the router calls itself, if it told it.
   bool lacks_outside = false;  ///< It says that it has no outside address, or none that is public.
+  bool has_nat_between = false;  ///< It sees us at another address: a NAT is between it and us.
 };
 
 struct PortMappingReport {

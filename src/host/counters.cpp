@@ -174,6 +174,7 @@ std::map<std::string, std::uint64_t> Host::State::counters() const {
   add("join_failed", joiner.metrics().failed);
   const auto& m = mapped_ports.metrics();
   add("portmap_requests_sent", m.requests_sent);
+  add("portmap_requests_withheld", m.requests_withheld);
   add("portmap_answers", m.answers);
   add("portmap_answers_discarded", m.answers_discarded);
   add("portmap_refusals", m.refusals);

@@ -134,7 +134,7 @@ PortMappingReport MappedPorts::report() const {
     out.attempts.push_back({each.server.to_string(), std::string(name(each.method)),
                             std::string(state_name(each.state)), each.words, each.took,
                             each.external ? each.external->to_string() : "", each.name,
-                            each.lacks_outside});
+                            each.lacks_outside, each.has_nat_between});
   return out;
 }
 

@@ -14,7 +14,7 @@ using portmap::Method;
 /// Whoever answers that he cannot is there.
 bool is_there(const Attempt& attempt) {
   return attempt.state == Attempt::State::found || attempt.error == Errc::unavailable ||
-         attempt.lacks_outside;
+         attempt.lacks_outside || attempt.has_nat_between;
 }
 
 /// A lie is no address: it stands for none.
@@ -192,7 +192,7 @@ GatewayFacts gateway_facts(const PortMappingReport& report, const AddressClassif
     auto& has = attempt.protocol == "pcp"       ? facts.has_pcp
                 : attempt.protocol == "nat-pmp" ? facts.has_nat_pmp
                                                 : facts.has_upnp;
-    has = has.value_or(false) || is_found || attempt.lacks_outside;
+    has = has.value_or(false) || is_found || attempt.lacks_outside || attempt.has_nat_between;
     if (const auto outside = IpAddress::parse(attempt.external); outside && !facts.external_ip)
       take_outside_into(facts, classifier, *outside);
     if (attempt.lacks_outside && !facts.external_ip) facts.has_outside = false;

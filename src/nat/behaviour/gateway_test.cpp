@@ -195,6 +195,18 @@ TEST(GatewayProbe, ARefusalForWantOfAnAddressIsEvidenceOfAnotherNat) {
   }
 }
 
+TEST(GatewayProbe, ANatBetweenUsAndTheRouterIsTold) {
+  Home home;
+  home.router.does.speaks_nat_pmp = home.router.does.speaks_upnp = false;
+  home.router.does.sees_another_client = true;
+  const auto facts = home.look();
+  EXPECT_EQ(facts.has_pcp, true);
+  EXPECT_EQ(facts.is_mapped, false);
+  EXPECT_NE(facts.mapping_why.find("another NAT is between"), std::string::npos)
+      << facts.mapping_why;
+  EXPECT_NE(advise(behind(facts)).fix.find("another NAT is between"), std::string::npos);
+}
+
 TEST(GatewayProbe, WhereTheRouterTellsNoOutsideThereIsNoTellingWhatIsBehindIt) {
   Home home;
   auto& does = home.router.does;
@@ -224,6 +236,12 @@ TEST(GatewayProbe, AnOutsideThatCannotBeIsToldAsALieAndNobodyBesideItIsAsked) {
     EXPECT_EQ(behind(facts).position, std::nullopt) << lie;
     EXPECT_TRUE(home.router.table.empty());
   }
+}
+
+TEST(GatewayFacts, OfARunningNodeTellOfANatBetween) {
+  PortMappingReport told;
+  told.attempts = {{"192.168.1.1", "pcp", "failed", "ADDRESS_MISMATCH", {}, "", "", false, true}};
+  EXPECT_EQ(gateway_facts(told, AddressClassifier()).has_pcp, true);
 }
 
 TEST(GatewayFacts, OfARunningNodeAreReadLikeThoseOfAProbe) {

@@ -20,7 +20,8 @@ struct Presence {
 /// What a router has said of its outside, even where it then refused.
 struct Outside {
   std::optional<IpAddress> ip;
-  bool is_missing = false;  ///< It says that it has none, or none that is good for mappings.
+  bool is_missing = false;       ///< It says that it has none, or none that is good for mappings.
+  bool has_nat_between = false;  ///< It sees us at another address than ours.
 };
 
 /// What a router says on its own clock, and when we heard it.

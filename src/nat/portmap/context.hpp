@@ -10,8 +10,13 @@
 
 namespace pyrsia::portmap {
 
+namespace pcp {
+class Refusals;
+}
+
 struct Metrics {
   Counter requests_sent;      ///< Datagrams and HTTP requests.
+  Counter requests_withheld;  ///< By PCP: refused lately, for a time that is not over.
   Counter answers;            ///< That were ours.
   Counter answers_discarded;  ///< Not ours, or not to be read.
   Counter refusals;           ///< A router said no.
@@ -36,6 +41,7 @@ struct Context {
   Metrics& metrics;
   /// Gets each packet in words; may be empty.
   std::function<void(std::string_view)> trace = {};
+  pcp::Refusals* refusals = nullptr;  ///< None: what was refused is asked for again.
 
   void say(std::string_view text) const {
     if (trace) trace(text);

@@ -39,7 +39,8 @@ Mapper::Mapper(Env& env, MapperConfig config, const AddressClassifier& classifie
       metrics_(metrics),
       log_(log),
       context_{env, metrics,
-               [this](std::string_view text) { log_.debug("port mapping", {{"what", text}}); }},
+               [this](std::string_view text) { log_.debug("port mapping", {{"what", text}}); },
+               &refusals_},
       slept_(env.slept()),
       woken_(env.executor()),
       tasks_(env) {}
@@ -147,6 +148,7 @@ Task<> Mapper::round() {
   const bool is_new = std::exchange(is_network_new_, false);
   PYRSIA_CO_TRY(co_await find_paths());
   if (paths_.empty()) metrics_.no_gateway.add();
+  if (is_new) refusals_.clear();
   for (auto& [local, path] : paths_) {
     if (is_new) path.check_at = env_.now();
     PYRSIA_CO_TRY(co_await serve(path));
@@ -207,6 +209,7 @@ Task<> Mapper::drop(Path& path) {
     tell(path, listener, lease);
   }
   path.leases.clear();
+  refusals_.clear();
   for (auto& router : path.routers) PYRSIA_CO_TRY(co_await router->stop());
   for (auto& router : path.failed) PYRSIA_CO_TRY(co_await router->stop());
   co_return ok;
@@ -317,6 +320,8 @@ void Mapper::renew_all(Path& path, std::size_t hop, TimePoint at) {
 void Mapper::restarted(Path& path, std::size_t hop) {
   const auto at = path.pace.next(env_.now());
   renew_all(path, hop, at);
+  for (auto& [listener, lease] : path.leases)
+    if (lease.legs.empty()) lease.try_at = std::min(lease.try_at, at);
 }
 
 bool Mapper::is_search_due(const Path& path) const {
@@ -335,8 +340,10 @@ Task<> Mapper::look_after(Path& path, std::size_t hop) {
   if (!router.method()) co_return ok;
   bool has_pcp = false;
   bool has_nat_pmp = false;
+  bool has_leg = false;
   for (auto& [listener, lease] : path.leases) {
     if (hop >= lease.legs.size()) continue;
+    has_leg = true;
     auto& leg = lease.legs[hop];
     const auto method = leg.grant->method;
     // UPnP tells of no restart, and PCP tells its outside address with a mapping only: to renew one
@@ -345,8 +352,9 @@ Task<> Mapper::look_after(Path& path, std::size_t hop) {
       leg.renew_at = std::min(leg.renew_at, env_.now());
     has_nat_pmp = has_nat_pmp || method == Method::nat_pmp;
   }
-  if (!has_nat_pmp) co_return ok;
-  const auto presence = co_await router.check(Method::nat_pmp);
+  const bool is_asked = path.was_announced && !has_leg;
+  if (!has_nat_pmp && !is_asked) co_return ok;
+  const auto presence = co_await router.check(has_nat_pmp ? Method::nat_pmp : Method::pcp);
   if (!presence && presence.error() == Errc::cancelled) co_return presence.error();
   // A line that was cut for a moment has another address, and the router has not restarted.
   const auto is_elsewhere = [&](const auto& entry) {
@@ -361,6 +369,7 @@ Task<> Mapper::look_after(Path& path, std::size_t hop) {
 Task<> Mapper::check(Path& path) {
   path.check_at = env_.now() + config_.check_interval;
   for (std::size_t i = 0; i < path.routers.size(); ++i) PYRSIA_CO_TRY(co_await look_after(path, i));
+  path.was_announced = false;
   co_return ok;
 }
 
@@ -560,8 +569,11 @@ Task<> Mapper::listen_for_restarts() {
     const auto jitter = static_cast<std::uint64_t>(config_.restart_jitter.count());
     const auto pause = kAnnouncePause + Duration(env_.random_below(jitter + 1));
     PYRSIA_CO_TRY(co_await env_.sleep_for(pause));
-    for (auto& entry : paths_)
-      if (is_router(entry)) entry.second.check_at = env_.now();
+    for (auto& entry : paths_) {
+      if (!is_router(entry)) continue;
+      entry.second.check_at = env_.now();
+      entry.second.was_announced = true;
+    }
     woken_.notify();
   }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "multi/address_class.hpp"
+#include "nat/portmap/pcp_refusals.hpp"
 #include "nat/portmap/place.hpp"
 #include "nat/portmap/router.hpp"
 #include "runtime/interruptible.hpp"
@@ -152,7 +153,8 @@ class Mapper {
     std::map<Listener, Lease> leases;
     TimePoint check_at{};
     RestartPace pace;
-    bool is_suspect = false;  ///< A renewal failed: the router may speak another protocol now.
+    bool is_suspect = false;     ///< A renewal failed: the router may speak another protocol now.
+    bool was_announced = false;  ///< Somebody says that the router has restarted.
     Event hop_progress;
   };
 
@@ -174,7 +176,7 @@ class Mapper {
   bool is_search_due(const Path& path) const;
   /// Plans the renewal of what the router at `hop` has mapped.
   void renew_all(Path& path, std::size_t hop, TimePoint at);
-  /// As often as the path's pace allows.
+  /// So does what it had refused; as often as the path's pace allows.
   void restarted(Path& path, std::size_t hop);
   Task<> make(Path& path, const Listener& listener);
   Task<> renew(Path& path, const Listener& listener);
@@ -207,6 +209,7 @@ class Mapper {
   Memory memory_;
   Metrics& metrics_;
   Logger log_;
+  pcp::Refusals refusals_;
   Context context_;
   std::vector<Listener> listeners_;
   std::vector<IpAddress> observed_;

@@ -62,5 +62,89 @@ TEST(MapperRefusal, ARestartIsSeenThoughTheBestProtocolRefusesAll) {
   EXPECT_EQ(home.metrics.router_restarts.value(), 1U);
 }
 
+/// Only PCP is spoken, and what it refuses it says it will for so long.
+struct Refusing : Home {
+  explicit Refusing(std::uint32_t seconds) {
+    use(Method::pcp);
+    router.does.pcp_result = pcp::ResultCode::user_ex_quota;
+    router.does.pcp_error_seconds = seconds;
+    start();
+    world.run_for(std::chrono::seconds(4));
+    EXPECT_EQ(router.pcp_maps, 1);
+    EXPECT_EQ(status().state, State::none);
+  }
+};
+
+TEST(MapperRefusal, ARefusalHoldsForAsLongAsTheRouterSays) {
+  Refusing home(600);
+  home.router.does.pcp_result = pcp::ResultCode::success;
+  home.world.run_for(590s);
+  EXPECT_EQ(home.router.pcp_maps, 1);
+  EXPECT_TRUE(home.status().words.starts_with("pcp: USER_EX_QUOTA: ")) << home.status().words;
+  home.world.run_for(15min);  // Our own pauses are longer by now.
+  EXPECT_EQ(home.status().state, State::granted);
+}
+
+TEST(MapperRefusal, ARefusalSilencesNobodyForEver) {
+  Refusing home(UINT32_MAX);
+  home.router.does.pcp_result = pcp::ResultCode::success;
+  home.world.run_for(29min);
+  EXPECT_EQ(home.router.pcp_maps, 1);
+  home.world.run_for(31min);
+  EXPECT_EQ(home.status().state, State::granted);
+}
+
+TEST(MapperRefusal, ARefusalOfOnePortIsNoneOfAnother) {
+  Refusing home(1800);
+  home.router.does.pcp_refused_port = kPort;
+  home.mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}},
+                              {Transport::udp, {IpAddress::v4_any(), kPort + 1}}});
+  home.world.run_for(5s);
+  EXPECT_EQ(home.router.pcp_maps, 2);
+  EXPECT_TRUE(home.router.table.contains({Transport::udp, kPort + 1}));
+}
+
+TEST(MapperRefusal, ARefusalEndsWithARestartOfTheRouter) {
+  Refusing home(1800);
+  home.world.run_for(60s);
+  home.router.does.pcp_result = pcp::ResultCode::success;
+  home.router.restart();
+  EXPECT_TRUE(home.router.announce(ip("192.168.1.2")));
+  home.world.run_for(10s);
+  EXPECT_EQ(home.status().state, State::granted);
+}
+
+TEST(MapperRefusal, ForgedWordOfARestartEndsNoRefusal) {
+  Refusing home(1800);
+  home.world.run_for(60s);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(home.router.announce(ip("192.168.1.2")));
+    home.world.run_for(1s);
+  }
+  EXPECT_EQ(home.router.pcp_maps, 1);
+}
+
+TEST(MapperRefusal, ARefusalEndsWithAChangeOfTheNetwork) {
+  Refusing home(1800);
+  home.router.does.pcp_result = pcp::ResultCode::success;
+  home.mapper->network_changed();
+  home.world.run_for(2min);  // Our own pause.
+  EXPECT_EQ(home.status().state, State::granted);
+}
+
+TEST(MapperRefusal, ANatBetweenUsAndTheRouterIsSaidInWords) {
+  Home home;
+  home.use(Method::pcp);
+  home.router.does.sees_another_client = true;
+  home.start();
+  home.world.run_for(4s);
+  EXPECT_NE(home.status().words.find("another NAT is between"), std::string::npos)
+      << home.status().words;
+  const auto attempts = home.mapper->report().attempts;
+  const auto pcp = std::ranges::find(attempts, Method::pcp, &Attempt::method);
+  ASSERT_NE(pcp, attempts.end());
+  EXPECT_TRUE(pcp->has_nat_between);
+}
+
 }  // namespace
 }  // namespace pyrsia::portmap

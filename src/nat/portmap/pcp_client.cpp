@@ -1,5 +1,7 @@
 #include "nat/portmap/pcp_client.hpp"
 
+#include "nat/portmap/pcp_refusals.hpp"
+
 #include <algorithm>
 
 namespace pyrsia::portmap::pcp {
@@ -29,7 +31,23 @@ bool answers(const Response& response, const Request& request) {
          got.internal_port == asked.internal_port && got.remote == asked.remote;
 }
 
+Errc PcpClient::refused(ResultCode result, std::string& detail) {
+  outside_.is_missing = result == ResultCode::network_failure;
+  outside_.has_nat_between = result == ResultCode::address_mismatch;
+  detail = name(result) + ": " + std::string(meaning(result));
+  return error_of(result);
+}
+
 Task<Response> PcpClient::exchange(const Request& request, std::string& detail) {
+  // ANNOUNCE is asked all the same: by it a restart is known.
+  auto* const refusals = request.mapping ? context_.refusals : nullptr;
+  const auto now = context_.env.now() + context_.env.slept();
+  if (const auto known = refusals ? refusals->of(route_.server, request, now) : std::nullopt) {
+    context_.metrics.requests_withheld.add();
+    const auto error = refused(*known, detail);
+    context_.say(to_string(request) + " is not sent: the router's refusal holds still: " + detail);
+    co_return error;
+  }
   const Endpoint local{route_.local, 0};
   PYRSIA_CO_TRY(const auto socket, context_.env.udp_bind(local));
   Question question;
@@ -48,13 +66,14 @@ Task<Response> PcpClient::exchange(const Request& request, std::string& detail) 
              (response.version == 0 ? ", which is NAT-PMP" : " of PCP, which we do not");
     co_return Errc::not_supported;
   }
-  if (response.epoch_seconds > 0 || response.result == ResultCode::success)
-    epoch_ = EpochSample{response.epoch_seconds, context_.env.now() + context_.env.slept()};
+  const EpochSample sample{response.epoch_seconds, context_.env.now() + context_.env.slept()};
+  const bool has_epoch = response.epoch_seconds > 0 || response.result == ResultCode::success;
+  if (has_epoch) epoch_ = sample;
+  if (has_epoch && context_.refusals) context_.refusals->heard(route_.server, sample);
   if (response.result == ResultCode::success) co_return response;
-  outside_.is_missing = response.result == ResultCode::network_failure;
   context_.metrics.refusals.add();
-  detail = name(response.result) + ": " + std::string(meaning(response.result));
-  co_return error_of(response.result);
+  if (refusals) refusals->add(route_.server, request, response, sample);
+  co_return refused(response.result, detail);
 }
 
 Task<Presence> PcpClient::discover(std::string& detail) {

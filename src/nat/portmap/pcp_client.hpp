@@ -33,6 +33,7 @@ class PcpClient final : public Client {
  private:
   Request request_for(const MapRequest& request, Opcode opcode) const;
   Task<Response> exchange(const Request& request, std::string& detail);
+  Errc refused(ResultCode result, std::string& detail);
   Task<Grant> map(Request request, std::string& detail);
 
   const Context& context_;

@@ -246,7 +246,7 @@ std::string_view meaning(ResultCode code) {
     case ResultCode::cannot_provide_external:
       return "the outside address or port that was asked for is taken";
     case ResultCode::address_mismatch:
-      return "another router sits between this machine and the one that was asked";
+      return "another NAT is between this machine and the router that was asked (double NAT)";
     case ResultCode::excessive_remote_peers: return "more filters than the router can keep";
   }
   return "a result that no specification has";

@@ -113,6 +113,7 @@ void Router::note(std::size_t index, Error error, std::string words) {
   const auto outside = clients_[index]->outside();
   if (outside.ip) attempt.external = outside.ip;
   attempt.lacks_outside = outside.is_missing;
+  attempt.has_nat_between = outside.has_nat_between;
 }
 
 std::optional<std::size_t> Router::choice(const Refused& refused) const {

@@ -24,6 +24,7 @@ struct Attempt {
   std::string words;                  ///< What it is, why it failed, or what it refused last.
   std::optional<IpAddress> external;  ///< Its outside, where the protocol told it.
   bool lacks_outside = false;         ///< It says that it has none, or none that is public.
+  bool has_nat_between = false;       ///< It sees us at another address than ours.
   std::string name;                   ///< What it calls itself, at most 64 printable bytes.
   Duration took{0};
 };
