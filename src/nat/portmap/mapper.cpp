@@ -1,5 +1,6 @@
 #include "nat/portmap/mapper.hpp"
 
+#include "runtime/beside.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -149,10 +150,13 @@ Task<> Mapper::round() {
   PYRSIA_CO_TRY(co_await find_paths());
   if (paths_.empty()) metrics_.no_gateway.add();
   if (is_new) refusals_.clear();
+  // At once: a router that is silent, of one family perhaps, keeps no other one waiting.
+  std::vector<Task<>> serving;
   for (auto& [local, path] : paths_) {
     if (is_new) path.check_at = env_.now();
-    PYRSIA_CO_TRY(co_await serve(path));
+    serving.push_back(serve(path));
   }
+  co_await run_all(env_, std::move(serving));
   co_return ok;
 }
 

@@ -98,6 +98,36 @@ TEST(Mapper, ALeaseIsRenewedAtHalfItsLife) {
   }
 }
 
+TEST(Mapper, WhoGrantsASecondIsAskedEveryFourAtMost) {
+  for (const auto method : {Method::pcp, Method::nat_pmp}) {
+    Home home;
+    home.use(method);
+    home.config.check_interval = 10h;
+    home.router.does.max_lifetime_seconds = 1;
+    home.start();
+    home.world.run_for(10min);
+    const int each = method == Method::pcp ? 1 : 2;  // NAT-PMP tells the address apart.
+    EXPECT_LE(home.router.requests, 150 * each + 20) << name(method);
+    EXPECT_GE(home.router.requests, 100 * each) << name(method);
+    EXPECT_EQ(home.status().state, State::granted) << name(method);
+  }
+}
+
+TEST(Mapper, WhoGrantsACenturyIsAskedAgainWithinADay) {
+  for (const auto method : {Method::pcp, Method::nat_pmp}) {
+    Home home;
+    home.use(method);
+    home.config.check_interval = 100h;
+    home.router.does.min_lifetime_seconds = UINT32_MAX;
+    home.start();
+    home.world.run_for(11h);
+    EXPECT_LE(home.status().lifetime_left, 24h);
+    EXPECT_EQ(home.metrics.renewed.value(), 0U) << name(method);
+    home.world.run_for(5h);
+    EXPECT_EQ(home.metrics.renewed.value(), 1U) << name(method);
+  }
+}
+
 TEST(Mapper, ALeaseThatCannotBeRenewedIsLostWhenItEnds) {
   Home home;
   home.config.lifetime = 600s;
@@ -308,6 +338,27 @@ TEST(Mapper, ARefusalIsNotRepeatedAllTheTime) {
   const auto before = home.router.requests;
   home.world.run_for(1h);
   EXPECT_LE(home.router.requests - before, 30);
+}
+
+TEST(Mapper, ASilentRouterOfOneFamilyKeepsTheOtherNotWaiting) {
+  for (const bool is_v6_silent : {true, false}) {
+    Home home;
+    home.node.set_addresses({"192.168.1.2", "2a00::2"});
+    home.node.set_gateways({"192.168.1.1", "2a00::1"});
+    home.box.set_addresses({"192.168.1.1", "2a00::1"});
+    FakeRouter v6(home.box, ip("2a00::1"), ip("2a00::1"), forward_on(home.nat));
+    ASSERT_TRUE(v6.start());
+    for (auto* router : {&home.router, &v6})
+      router->does.speaks_nat_pmp = router->does.speaks_upnp = false;
+    (is_v6_silent ? v6 : home.router).does.speaks_pcp = false;
+    home.start();
+    home.mapper->set_listeners({{Transport::tcp, {IpAddress::v4_any(), kPort}},
+                                {Transport::tcp, {IpAddress::v6_any(), kPort}}});
+    home.world.run_for(500ms);
+    EXPECT_EQ(home.count(MappingEvent::Kind::gained), 1U) << is_v6_silent;
+    home.stop();
+    home.world.run(v6.stop());
+  }
 }
 
 TEST(Mapper, ASilentRouterCostsItsBudgetOnceHoweverManyPortsThereAre) {
