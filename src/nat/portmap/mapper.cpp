@@ -424,9 +424,14 @@ Task<> Mapper::make(Path& path, const Listener& listener) {
 void Mapper::granted(Leg& leg, const Grant& grant) {
   leg.grant = grant;
   const bool has_end = grant.lifetime > Duration(0);
-  const auto half = has_end ? grant.lifetime / 2 : kPermanentRenewal;
-  leg.renew_at = env_.now() + std::max(half, kMinRenewal);
+  leg.renew_at = renewal_time(has_end ? grant.lifetime : 2 * kPermanentRenewal);
   leg.expires_at = has_end ? env_.now() + grant.lifetime : TimePoint::max();
+}
+
+/// After half of it, and up to an eighth. RFC 6887, section 11.2.1.
+TimePoint Mapper::renewal_time(Duration left) {
+  const auto jitter = left / 8000 * static_cast<std::int64_t>(env_.random_below(1001));
+  return env_.now() + std::max(left / 2 + jitter, kMinRenewal);
 }
 
 void Mapper::failed(Lease& lease, std::string why) {
@@ -480,7 +485,7 @@ Task<> Mapper::renew(Path& path, const Listener& listener) {
       co_return ok;
     }
     const auto left = leg.expires_at == TimePoint::max() ? kPermanentRenewal : leg.expires_at - now;
-    leg.renew_at = std::min(now + std::max(left / 2, kMinRenewal), leg.expires_at);
+    leg.renew_at = std::min(renewal_time(left), leg.expires_at);
   }
   co_return ok;
 }

@@ -101,7 +101,7 @@ struct Report {
 };
 
 /// The service. Searches the routers of the default routes in all protocols at once, has every
-/// listener mapped, renews at half life, makes anew what a restarted router or another
+/// listener mapped, renews at half life and a bit, makes anew what a restarted router or another
 /// network has lost, takes all away at the end. Where the outside address is not public, the router
 /// beyond is asked as well. Owned by the host; observer, classifier and metrics must outlive it.
 class Mapper {
@@ -178,6 +178,8 @@ class Mapper {
   void renew_all(Path& path, std::size_t hop, TimePoint at);
   /// So does what it had refused; as often as the path's pace allows.
   void restarted(Path& path, std::size_t hop);
+  /// Of a mapping that ends after `left`.
+  TimePoint renewal_time(Duration left);
   Task<> make(Path& path, const Listener& listener);
   Task<> renew(Path& path, const Listener& listener);
   /// Asks the routers beyond the last one, whose outside is `external`.

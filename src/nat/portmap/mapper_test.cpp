@@ -98,6 +98,20 @@ TEST(Mapper, ALeaseIsRenewedAtHalfItsLife) {
   }
 }
 
+TEST(Mapper, LeasesThatWereMadeAtOnceAreNotRenewedAtOnce) {
+  Home home;
+  home.config.check_interval = 10h;
+  home.config.lifetime = 600s;
+  home.start();
+  std::vector<Listener> many;
+  for (std::uint16_t i = 0; i < 16; ++i)
+    many.push_back({Transport::tcp, {IpAddress::v4_any(), static_cast<std::uint16_t>(5000 + i)}});
+  home.mapper->set_listeners(many);
+  home.world.run_for(338s);
+  EXPECT_GE(home.metrics.renewed.value(), 2U);
+  EXPECT_LE(home.metrics.renewed.value(), 14U);
+}
+
 TEST(Mapper, WhoGrantsASecondIsAskedEveryFourAtMost) {
   for (const auto method : {Method::pcp, Method::nat_pmp}) {
     Home home;
