@@ -14,6 +14,11 @@ def run(command, check=True, **options):
     return done.stdout
 
 
+def is_required(program):
+    """Whether its absence is a failure: by the environment's PYRSIA_REQUIRE_LAB, a list with commas."""
+    return program in os.environ.get("PYRSIA_REQUIRE_LAB", "").split(",")
+
+
 def finish(pool):
     """Lets the workers of a pool end by themselves. One that is just being made may not hear the SIGTERM
     that the pool's own end sends, and would be waited for without end."""

@@ -26,7 +26,7 @@ import tempfile
 import time
 
 import nat_kinds
-from namespaces import Lab, finish, run
+from namespaces import Lab, finish, is_required, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FIRST, SECOND, OUTSIDE, ROUTED, LAN = "1.2.3.10", "1.2.3.11", "1.2.3.101", "1.2.4.2", "192.168.1.2"
@@ -546,14 +546,17 @@ def main():
         options.kinds = [name for name in options.kinds if not options.cases[name].is_nat64]
         if skipped:
             print("lab: SKIPPED, as tayga is not installed (scripts/setup --tests): NAT64", file=sys.stderr)
-            if "tayga" in os.environ.get("PYRSIA_REQUIRE_LAB", "").split(","):
+            if is_required("tayga"):
                 print(f"0 passed, {skipped} failed")
                 return 1
     if options.rivals:
-        for tool in ("turnutils_natdiscovery", "stun", "turnserver"):
-            if not shutil.which(tool):
-                skipped += 1
-                print(f"lab: {tool} is not installed; its part is SKIPPED", file=sys.stderr)
+        missing = [tool for tool in ("turnutils_natdiscovery", "stun", "turnserver") if not shutil.which(tool)]
+        skipped += len(missing)
+        for tool in missing:
+            print(f"lab: {tool} is not installed; its part is SKIPPED", file=sys.stderr)
+        if any(is_required(tool) for tool in missing):
+            print(f"0 passed, {len(missing)} failed")
+            return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # Ends the pool, and with it the namespaces.
     outcomes = []
     with multiprocessing.Pool(options.jobs, maxtasksperchild=1) as pool:

@@ -25,7 +25,7 @@ import time
 
 import nat_kinds
 import port_mapping
-from namespaces import Lab, finish
+from namespaces import Lab, finish, is_required
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOT, STRANGER, OUTSIDE = "1.2.3.10", "1.2.3.20", "1.2.3.101"
@@ -265,7 +265,7 @@ def main():
     if skipped:
         print(f"lab: SKIPPED, as miniupnpd is not installed (scripts/setup --tests): {'; '.join(skipped)}",
               file=sys.stderr)
-        if "miniupnpd" in os.environ.get("PYRSIA_REQUIRE_LAB", "").split(","):
+        if is_required("miniupnpd"):
             print(f"0 passed, {len(skipped)} failed")
             return 1
     names = [name for name in names if name not in skipped]

@@ -1,5 +1,6 @@
 #include "nat/behaviour/survey.hpp"
 
+#include "multi/address_class.hpp"
 #include "nat/behaviour/lifetime.hpp"
 #include "nat/behaviour/nat64.hpp"
 #include "runtime/timeout.hpp"
@@ -15,6 +16,25 @@ constexpr std::size_t kServersToBelieve = 2;
 
 IpAddress any_of(bool is_v6) {
   return is_v6 ? IpAddress::v6_any() : IpAddress::v4_any();
+}
+
+/// That packets to the world leave from, where there is no choice: none, or several, is nothing.
+std::optional<IpAddress> only_address(Env& env, bool is_v6) {
+  const auto gateways = env.default_gateways();
+  const auto leads_out = [&](const InterfaceAddress& each) {
+    const auto is_its = [&](const Gateway& gateway) {
+      return gateway.ip.is_v6() == is_v6 && gateway.interface_name == each.interface_name;
+    };
+    return each.ip.is_v6() == is_v6 && std::ranges::any_of(gateways, is_its) &&
+           AddressClassifier().classify(each.ip) >= AddressClass::private_use;
+  };
+  std::optional<IpAddress> found;
+  for (const auto& each : env.interface_addresses()) {
+    if (!leads_out(each)) continue;
+    if (found) return std::nullopt;
+    found = each.ip;
+  }
+  return found;
 }
 
 }  // namespace
@@ -71,9 +91,10 @@ void Survey::judge() {
   judge_v6();
   // Whoever it was that answered, he keeps nobody in.
   if (report_.is_captive == true && internet_works(report_)) report_.is_captive = false;
-  if (report_.tcp.local) report_.interface_ip = report_.tcp.local->ip;
-  if (report_.tcp.local && report_.udp.mapped)
-    report_.udp.local = Endpoint{report_.tcp.local->ip, 0};
+  report_.interface_ip =
+      report_.tcp.local ? std::optional(report_.tcp.local->ip) : only_address(env_, uses_v6_alone_);
+  if (report_.interface_ip && report_.udp.mapped)
+    report_.udp.local = Endpoint{*report_.interface_ip, 0};
   report_.position = position_of(report_);
 }
 

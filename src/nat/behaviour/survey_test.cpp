@@ -271,6 +271,20 @@ TEST(Survey, ThatOneServerIsSilentOverIpv6IsNoProofThatIpv6IsDead) {
   EXPECT_EQ(behind.survey(config).has_ipv6, std::nullopt);
 }
 
+TEST(Survey, TheAddressThatPacketsLeaveFromIsKnownWithoutTcpWhereThereIsNoChoice) {
+  Behind behind({"port-restricted"});
+  stun::ServerConfig config;
+  (void)behind.world.run(behind.server->stop());
+  config.udp = {at("192.0.2.1", 3478)};
+  behind.server = std::make_unique<stun::Server>(behind.far, config, Logger("stun", kSilence));
+  ASSERT_TRUE(behind.server->start(nullptr));
+  EXPECT_EQ(behind.survey().interface_ip, std::nullopt);  // No router is known.
+  behind.host->set_gateways({"192.168.1.1"});
+  const auto report = behind.survey();
+  EXPECT_EQ(report.tcp.is_blocked, std::nullopt);
+  EXPECT_EQ(report.interface_ip, at("192.168.1.2", 0).ip);
+}
+
 TEST(Survey, Ipv6IsSeenOverTcpWhereUdpIsBlocked) {
   Behind behind({"udp-blocked"}, true, true);
   SurveyConfig config;

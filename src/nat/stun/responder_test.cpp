@@ -68,6 +68,18 @@ TEST(StunResponder, ThePlainAnswerHas32Bytes) {
   EXPECT_EQ(asked.response().mapped, kClient);
 }
 
+// What a forger can have sent to another for 20 bytes of his: ADR 24.
+TEST(StunResponder, NoAnswerIsLargerThanWhatTheAddressesTake) {
+  EXPECT_EQ(Asked(kFour).ask(plain()).size, 56U);
+  Asked one({at("2001:db8::1", 3478)});
+  one.client = at("2001:db8:9::1", 4000);
+  EXPECT_EQ(one.ask(plain()).size, 44U);
+  Asked v6({at("2001:db8::1", 3478), at("2001:db8::1", 3479), at("2001:db8::2", 3478),
+            at("2001:db8::2", 3479)});
+  v6.client = at("2001:db8:9::1", 4000);
+  EXPECT_EQ(v6.ask(plain()).size, 92U);
+}
+
 TEST(StunResponder, AFingerprintIsAnsweredByOne) {
   Asked asked({at("192.0.2.1", 3478)});
   auto query = plain();
