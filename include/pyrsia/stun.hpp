@@ -17,8 +17,10 @@
 namespace pyrsia {
 
 struct StunAnswer {
-  Endpoint mapped;                ///< Where the server saw the request come from.
-  std::optional<Endpoint> other;  ///< Its other address, if it has one. RFC 5780.
+  Endpoint mapped;  ///< Where the server saw the request come from.
+  /// Its other address, if it names one that may be gone to: no server of the Internet names an
+  /// address of the local network. RFC 5780.
+  std::optional<Endpoint> other;
   Duration round_trip{0};
 };
 

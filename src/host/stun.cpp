@@ -1,4 +1,5 @@
 #include "nat/stun/ask_once.hpp"
+#include "nat/stun/named_address.hpp"
 #include "nat/stun/server.hpp"
 
 #include <pyrsia/stun.hpp>
@@ -24,7 +25,12 @@ Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
   query.plan = stun::RetransmitPlan::quick();
   auto asking = stun::ask_once(runtime.env(), query);
   PYRSIA_CO_TRY(const auto response, co_await std::move(asking));
-  co_return StunAnswer{response.mapped, response.other, response.round_trip};
+  StunAnswer answer;
+  answer.mapped = response.mapped;
+  answer.round_trip = response.round_trip;
+  if (response.other && stun::may_be_named(*response.other, response.from.ip))
+    answer.other = response.other;
+  co_return answer;
 }
 
 struct StunServer::State {

@@ -1,5 +1,7 @@
 #include "nat/behaviour/discovery.hpp"
 
+#include "nat/stun/named_address.hpp"
+
 #include <algorithm>
 
 namespace pyrsia::nat {
@@ -12,15 +14,22 @@ constexpr int kRounds = 4;
 constexpr std::size_t kFirstTry = 0;
 constexpr std::size_t kSecondTry = 1;
 
+/// Whether we send to where `server` points; through a NAT64 that is judged by what is behind it.
+bool may_go_to(Endpoint named, const Endpoint& server, const std::optional<Nat64Prefix>& nat64) {
+  if (!nat64) return stun::may_be_named(named, server.ip);
+  named.ip = behind(*nat64, named.ip);
+  return stun::may_be_named(named, behind(*nat64, server.ip));
+}
+
 }  // namespace
 
 std::optional<Endpoint> other_address_of(const stun::Response& response, const Endpoint& server,
                                          const std::optional<Nat64Prefix>& nat64) {
   auto other = response.other;
   if (other && nat64) other = through(*nat64, *other);
-  if (!other || other->ip == server.ip || other->port == server.port || other->port == 0)
+  if (!other || other->ip == server.ip || other->port == server.port) return std::nullopt;
+  if (other->ip.is_v6() != server.ip.is_v6() || !may_go_to(*other, server, nat64))
     return std::nullopt;
-  if (other->ip.is_v6() != server.ip.is_v6() || other->ip.is_unspecified()) return std::nullopt;
   return other;
 }
 
@@ -224,7 +233,9 @@ std::vector<Test> Discovery::check_and_hairpin() {
     Test hairpin = port;
     hairpin.kind = Test::Kind::hairpin;
     hairpin.server = answer_to(port)->response.mapped;
-    tests.push_back(hairpin);
+    const bool may_try = may_go_to(hairpin.server, *server_, nat64_) &&
+                         may_go_to(*behaviour_.mapped, *server_, nat64_);
+    if (may_try) tests.push_back(hairpin);
   }
   const bool is_closed = other_ && !heard(filter_test(true, true, kFirstTry));
   if (is_closed && behaviour_.mapping == Dependence::endpoint_independent) {

@@ -104,6 +104,47 @@ TestAnswer moved(const Endpoint& to) {
   return answer;
 }
 
+TEST(Discovery, NoServerOfTheInternetHasUsSendIntoOurNetwork) {
+  for (const char* near : {"192.168.1.1", "127.0.0.1", "169.254.1.1", "100.64.0.1", "224.0.0.1"}) {
+    const auto behaviour = discover([&](const Try& test) {
+      EXPECT_NE(test.server.ip, at(near, 0).ip);
+      auto answer = answer_of_full_cone(test);
+      answer.response.other = at(near, 3479);
+      answer.response.mapped = at(near, 40000);
+      return answer;
+    });
+    EXPECT_EQ(behaviour.mapping, std::nullopt) << near;
+    EXPECT_EQ(behaviour.has_hairpin, std::nullopt) << near;
+  }
+}
+
+TEST(Discovery, AServerOfOurNetworkMayNameAnotherAddressOfIt) {
+  Discovery discovery({at("192.168.1.1", 3478)}, {at("192.168.1.9", 0).ip});
+  for (auto tests = discovery.next_round(); !tests.empty(); tests = discovery.next_round()) {
+    for (const auto& test : tests) {
+      auto answer = answer_of_full_cone(test);
+      answer.response.other = at("192.168.1.2", 3479);
+      discovery.take(test, answer);
+    }
+  }
+  EXPECT_EQ(discovery.other(), at("192.168.1.2", 3479));
+}
+
+TEST(Discovery, BehindANat64AServerIsJudgedByItsIpv4Address) {
+  const Nat64Prefix prefix{at("2001:db8:64::", 0).ip, 96};
+  for (const auto& [server, may] : {std::pair("9.9.9.9", false), std::pair("10.0.0.9", true)}) {
+    Discovery discovery({through(prefix, at(server, 3478))}, {at("2001:db8::2", 0).ip}, prefix);
+    for (auto tests = discovery.next_round(); !tests.empty(); tests = discovery.next_round()) {
+      for (const auto& test : tests) {
+        auto answer = answer_of_full_cone(test);
+        answer.response.other = at("10.0.0.2", 3479);
+        discovery.take(test, answer);
+      }
+    }
+    EXPECT_EQ(discovery.other().has_value(), may) << server;
+  }
+}
+
 TEST(Discovery, GoesWhereAServerSendsIt) {
   const auto named = at("192.0.2.77", 3478);
   Discovery discovery({named}, {at("192.168.1.2", 0).ip});

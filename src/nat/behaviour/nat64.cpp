@@ -57,6 +57,11 @@ Endpoint through(const Nat64Prefix& prefix, Endpoint endpoint) {
   return endpoint;
 }
 
+IpAddress behind(const Nat64Prefix& prefix, const IpAddress& ip) {
+  if (ip.is_v4() || !ip.is_in(prefix.ip, prefix.bits)) return ip;
+  return IpAddress::v4(v4_at(ip, prefix.bits));
+}
+
 std::optional<Nat64Prefix> nat64_prefix_named(std::string_view text) {
   const auto ip = IpAddress::parse(text.substr(0, text.find('/')));
   if (!ip || !ip->is_v6()) return std::nullopt;

@@ -26,6 +26,8 @@ struct Nat64Prefix {
 IpAddress synthesize(const Nat64Prefix& prefix, const IpAddress& v4);
 /// The same for an endpoint; one of IPv6 stays as it is.
 Endpoint through(const Nat64Prefix& prefix, Endpoint endpoint);
+/// The reverse of synthesize(); an address without the prefix stays as it is.
+IpAddress behind(const Nat64Prefix& prefix, const IpAddress& ip);
 /// The reverse of Nat64Prefix::to_string(). Nothing: it is none.
 std::optional<Nat64Prefix> nat64_prefix_named(std::string_view text);
 /// The prefix in the addresses that ipv4only.arpa has here. RFC 7050, 3. Nothing: there is none.

@@ -25,7 +25,7 @@ Task<> look(Env& env, Endpoint local, Endpoint remote, Seen& seen) {
   options.local = local;
   PYRSIA_CO_TRY(seen.socket, co_await env.tcp_connect(remote, options));
   const auto transaction = stun::random_transaction(env);
-  PYRSIA_CO_TRY(auto response, co_await stun::ask_stream(*seen.socket, transaction));
+  PYRSIA_CO_TRY(auto response, co_await stun::ask_stream(*seen.socket, remote, transaction));
   if (!response.error) seen.response = std::move(response);
   co_return ok;
 }

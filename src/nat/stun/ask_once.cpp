@@ -25,7 +25,7 @@ Task<Response> receive_answer(UdpSocket& socket, Endpoint server, TransactionId 
     if (header.message_class != MessageClass::success &&
         header.message_class != MessageClass::error)
       continue;
-    auto response = decode_response(*message);
+    auto response = decode_response(*message, server.ip);
     if (!response) continue;
     response->from = datagram->from;
     co_return response;

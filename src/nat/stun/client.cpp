@@ -3,6 +3,7 @@
 #include "base/printable.hpp"
 #include "nat/stun/builder.hpp"
 #include "nat/stun/moves.hpp"
+#include "nat/stun/named_address.hpp"
 #include "runtime/timeout.hpp"
 
 #include <algorithm>
@@ -142,7 +143,7 @@ void Client::take(BytesView datagram, const Endpoint& from) {
     metrics_.unmatched.add();
     return;
   }
-  auto response = is_response ? decode_response(*message) : Result<Response>(Response());
+  auto response = is_response ? decode_response(*message, from.ip) : Result<Response>(Response());
   // What is no answer does not end the wait for one.
   if (!response && !pending.is_any_source) {
     metrics_.malformed.add();
@@ -252,7 +253,7 @@ Result<BytesView> encode_query(const Query& query, const TransactionId& transact
   return builder.finish();
 }
 
-Result<Response> decode_response(const Message& message) {
+Result<Response> decode_response(const Message& message, const IpAddress& server) {
   PYRSIA_TRY(check_understood(message));
   Response response;
   response.alternate_server = find_address(message, AttributeType::alternate_server);
@@ -268,7 +269,7 @@ Result<Response> decode_response(const Message& message) {
     return response;
   }
   const auto mapped = mapped_address(message);
-  if (!mapped) return Errc::malformed;
+  if (!mapped || !can_be_mapped(*mapped, server)) return Errc::malformed;
   response.mapped = *mapped;
   response.origin = find_address(message, AttributeType::response_origin);
   response.other = find_address(message, AttributeType::other_address);

@@ -30,14 +30,16 @@ struct Query {
 /// What a Binding response said.
 struct Response {
   Endpoint mapped;
-  Endpoint from;                             ///< Where it came from.
-  std::optional<Endpoint> origin;            ///< RESPONSE-ORIGIN
-  std::optional<Endpoint> other;             ///< OTHER-ADDRESS
-  std::optional<Endpoint> alternate_server;  ///< ALTERNATE-SERVER
-  std::optional<int> error;                  ///< ERROR-CODE; then `mapped` says nothing.
-  std::string reason;                        ///< Of the error, at most 128 printable bytes.
-  std::vector<std::uint16_t> unknown;        ///< UNKNOWN-ATTRIBUTES
-  Duration round_trip{0};                    ///< Of the transmission before the answer.
+  Endpoint from;                   ///< Where it came from.
+  std::optional<Endpoint> origin;  ///< RESPONSE-ORIGIN
+  /// OTHER-ADDRESS and ALTERNATE-SERVER: whatever the server says. Before anything is sent there
+  /// ask may_be_named().
+  std::optional<Endpoint> other;
+  std::optional<Endpoint> alternate_server;
+  std::optional<int> error;            ///< ERROR-CODE; then `mapped` says nothing.
+  std::string reason;                  ///< Of the error, at most 128 printable bytes.
+  std::vector<std::uint16_t> unknown;  ///< UNKNOWN-ATTRIBUTES
+  Duration round_trip{0};              ///< Of the transmission before the answer.
   int transmissions = 0;
 };
 
@@ -110,9 +112,10 @@ class Client {
 /// Writes a Binding request. Errors: `Errc::too_large`.
 Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
                                std::span<std::uint8_t> out);
-/// Reads a response. Errors: `Errc::malformed` (neither an address nor an error in it),
-/// `Errc::not_supported` (it demands that something is understood which we do not know).
-Result<Response> decode_response(const Message& message);
+/// Reads a response of `server`. Errors: `Errc::malformed` (neither an error in it nor an address
+/// that it can have seen, see can_be_mapped()), `Errc::not_supported` (it demands that something is
+/// understood which we do not know).
+Result<Response> decode_response(const Message& message, const IpAddress& server);
 TransactionId random_transaction(Env& env);
 
 }  // namespace pyrsia::stun

@@ -10,15 +10,16 @@ namespace pyrsia::stun {
 /// same server. Spec: RFC 8489, 10.
 class Moves {
  public:
-  explicit Moves(const Endpoint& first) : seen_{first}, is_v6_(first.ip.is_v6()) {}
+  explicit Moves(const Endpoint& first) : seen_{first}, at_(first.ip) {}
 
-  /// `response` is an error response. Errors: `Errc::protocol_violation` (a loop, too many, or no
-  /// address of the same family), `Errc::refused` (any error but 300).
+  /// `response` is an error response. Errors: `Errc::protocol_violation` (a loop, too many, no
+  /// address of the same family, or one that it may not name: see may_be_named()), `Errc::refused`
+  /// (any error but 300).
   Result<Endpoint> next(const Response& response);
 
  private:
   std::set<Endpoint> seen_;
-  bool is_v6_;
+  IpAddress at_;  ///< Of the server that was asked last.
 };
 
 }  // namespace pyrsia::stun

@@ -37,7 +37,8 @@ struct Asked {
     return ask(encode_query(query, kTransaction, request).value(), socket);
   }
   Message message() const { return Message::parse(BytesView(out).first(answer.size)).value(); }
-  Response response() const { return decode_response(message()).value(); }
+  /// As the client reads it, who is on the same machine or network as the server.
+  Response response() const { return decode_response(message(), client.ip).value(); }
 
   Responder responder;
   Endpoint client = kClient;

@@ -139,7 +139,7 @@ Task<Response> ask_again(Env& env, Endpoint server, int times) {
   PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
   Result<Response> response = Errc::not_found;
   for (int i = 0; i < times; ++i) {
-    response = co_await ask_stream(*socket, random_transaction(env));
+    response = co_await ask_stream(*socket, server, random_transaction(env));
     if (!response) break;
   }
   co_return response;

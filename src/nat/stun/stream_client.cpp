@@ -4,7 +4,7 @@
 
 namespace pyrsia::stun {
 
-Task<Response> ask_stream(Stream& stream, TransactionId transaction) {
+Task<Response> ask_stream(Stream& stream, Endpoint server, TransactionId transaction) {
   std::array<std::uint8_t, 64> request{};
   Query query;
   query.has_fingerprint = false;
@@ -21,7 +21,9 @@ Task<Response> ask_stream(Stream& stream, TransactionId transaction) {
   const bool is_response = received.message_class == MessageClass::success ||
                            received.message_class == MessageClass::error;
   if (!is_response || received.transaction != transaction) co_return Errc::protocol_violation;
-  co_return decode_response(message);
+  PYRSIA_CO_TRY(auto response, decode_response(message, server.ip));
+  response.from = server;
+  co_return response;
 }
 
 Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure) {
@@ -32,8 +34,7 @@ Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure) {
     auto securing = secure(std::move(stream));
     PYRSIA_CO_TRY(stream, co_await std::move(securing));
   }
-  PYRSIA_CO_TRY(auto response, co_await ask_stream(*stream, random_transaction(env)));
-  response.from = server;
+  PYRSIA_CO_TRY(auto response, co_await ask_stream(*stream, server, random_transaction(env)));
   response.round_trip = env.now() - begin;
   response.transmissions = 1;
   static_cast<void>(co_await stream->close_write());

@@ -17,10 +17,10 @@ using Secure = std::function<Task<std::unique_ptr<Stream>>(std::unique_ptr<Strea
 inline constexpr std::uint16_t kTlsPort = 5349;
 
 /// One Binding transaction over TCP or TLS: sent once, the transport sees to the rest. A flow: the
-/// caller limits its time (RFC 8489, 6.2.2: 39.5 s). `transaction` is new. Errors: those of the
-/// stream, `Errc::malformed`, `Errc::too_large`, `Errc::protocol_violation` (another transaction,
-/// or no response).
-Task<Response> ask_stream(Stream& stream, TransactionId transaction);
+/// caller limits its time (RFC 8489, 6.2.2: 39.5 s). `transaction` is new, `server` is who
+/// is at the other end. Errors: those of the stream and of decode_response(), `Errc::malformed`,
+/// `Errc::too_large`, `Errc::protocol_violation` (another transaction, or no response).
+Task<Response> ask_stream(Stream& stream, Endpoint server, TransactionId transaction);
 
 /// The same on a connection of its own, secured by `secure` if that is not empty. Spec: RFC 8489,
 /// 6.2.2 and 6.2.3. A flow as well. An ALTERNATE-SERVER is not followed: over UDP it was already,
