@@ -1,6 +1,7 @@
 #include "nat/stun/attributes.hpp"
 
 #include "base/hex.hpp"
+#include "base/multibase.hpp"
 #include "nat/stun/numbers.hpp"
 
 #include <algorithm>
@@ -11,12 +12,23 @@ namespace {
 constexpr std::uint8_t kFamilyV4 = 1;
 constexpr std::uint8_t kFamilyV6 = 2;
 constexpr std::size_t kMaxPasswordAlgorithms = 8;
+constexpr std::size_t kMaxLabelBytes = 63;
+constexpr std::string_view kNonceCookie = "obMatJos2";
+constexpr std::size_t kFeatureLetters = 4;  ///< 24 bits in base64.
 
 template <std::size_t kSize>
 std::array<std::uint8_t, kSize> array_of(BytesView bytes) {
   std::array<std::uint8_t, kSize> out{};
   std::copy_n(bytes.begin(), kSize, out.begin());
   return out;
+}
+
+bool is_label(std::string_view label) {
+  const auto is_fit = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  };
+  return !label.empty() && label.size() <= kMaxLabelBytes && std::ranges::all_of(label, is_fit);
 }
 
 }  // namespace
@@ -60,8 +72,31 @@ std::optional<Endpoint> find_address(const Message& message, AttributeType type)
   return *address;
 }
 
+Result<std::string_view> decode_text(AttributeType type, BytesView value) {
+  const bool is_username = type == AttributeType::username;
+  if (value.size() > (is_username ? kMaxUsernameBytes : kMaxTextBytes)) return Errc::malformed;
+  return as_text(value);
+}
+
+Result<std::string_view> decode_alternate_domain(BytesView value) {
+  if (value.size() > kMaxDomainBytes) return Errc::malformed;
+  const auto domain = as_text(value);
+  auto rest = domain;
+  for (;;) {
+    const auto dot = rest.find('.');
+    if (!is_label(rest.substr(0, dot))) return Errc::malformed;
+    if (dot == rest.npos) return domain;
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+Result<std::array<std::uint8_t, 32>> decode_userhash(BytesView value) {
+  if (value.size() != 32) return Errc::malformed;
+  return array_of<32>(value);
+}
+
 Result<ErrorCode> decode_error_code(BytesView value) {
-  if (value.size() < 4) return Errc::malformed;
+  if (value.size() < 4 || value.size() > 4 + kMaxTextBytes) return Errc::malformed;
   const int hundreds = value[2] & 7;
   const int rest = value[3];
   if (hundreds < 3 || hundreds > 6 || rest > 99) return Errc::malformed;
@@ -104,6 +139,14 @@ Result<std::vector<PasswordAlgorithm>> decode_password_algorithms(BytesView valu
   }
   if (algorithms.empty()) return Errc::malformed;
   return algorithms;
+}
+
+std::optional<SecurityFeatures> security_features(std::string_view nonce) {
+  if (!nonce.starts_with(kNonceCookie)) return std::nullopt;
+  const auto letters = nonce.substr(kNonceCookie.size(), kFeatureLetters);
+  const auto bits = from_multibase("m" + std::string(letters));
+  if (!bits || bits->size() != 3) return std::nullopt;
+  return SecurityFeatures{((*bits)[2] & 1) != 0, ((*bits)[2] & 2) != 0};
 }
 
 std::string name(AttributeType type) {

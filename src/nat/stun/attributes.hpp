@@ -5,6 +5,8 @@
 
 #include <pyrsia/ip.hpp>
 
+#include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +25,26 @@ Result<Endpoint> mapped_address(const Message& response);
 /// An address attribute that a response may lack or garble; then nothing.
 std::optional<Endpoint> find_address(const Message& message, AttributeType type);
 
+/// Bytes of text that an attribute may hold as others write it. What we write has fewer than 128
+/// characters as well, see Builder::add(). Spec: RFC 8489, 14.3, 14.8, 14.9, 14.10 and 14.14.
+inline constexpr std::size_t kMaxUsernameBytes = 508;
+inline constexpr std::size_t kMaxTextBytes = 763;    ///< REALM, NONCE, SOFTWARE, a reason phrase.
+inline constexpr std::size_t kMaxDomainBytes = 255;  ///< ALTERNATE-DOMAIN. RFC 8489, 14.16.
+
+/// USERNAME, REALM, NONCE or SOFTWARE. Any bytes: fit to be shown it is after printable().
+/// Errors: `Errc::malformed` (longer than the attribute may be).
+Result<std::string_view> decode_text(AttributeType type, BytesView value);
+/// ALTERNATE-DOMAIN: labels of letters, digits, '-' and '_', with dots between them. Errors:
+/// `Errc::malformed`.
+Result<std::string_view> decode_alternate_domain(BytesView value);
+/// USERHASH: see userhash(). Errors: `Errc::malformed`.
+Result<std::array<std::uint8_t, 32>> decode_userhash(BytesView value);
+
 struct ErrorCode {
   int code = 0;  ///< 300 to 699.
   std::string_view reason;
 };
-/// Errors: `Errc::malformed`.
+/// Errors: `Errc::malformed` (also a reason that is too long).
 Result<ErrorCode> decode_error_code(BytesView value);
 
 /// UNKNOWN-ATTRIBUTES; at most `kMaxUnknown` are returned. Errors: `Errc::malformed` (odd size).
@@ -53,6 +70,16 @@ Result<PasswordAlgorithm> decode_password_algorithm(BytesView value);
 /// PASSWORD-ALGORITHMS, best first as the server has it; at most eight are read, those that we do
 /// not know too. Errors: `Errc::malformed`.
 Result<std::vector<PasswordAlgorithm>> decode_password_algorithms(BytesView value);
+
+/// What a server's nonce says that it can do, so that nobody between can take it out of the answer
+/// (bid-down). Spec: RFC 8489, 9.2 and 18.1 with erratum 6290: bit 0 is the lowest.
+struct SecurityFeatures {
+  bool password_algorithms = false;
+  bool username_anonymity = false;
+  bool operator==(const SecurityFeatures&) const = default;
+};
+/// Nothing: the nonce has no cookie, so the server says nothing of it.
+std::optional<SecurityFeatures> security_features(std::string_view nonce);
 
 /// "Binding", "XOR-MAPPED-ADDRESS", or the number in hex.
 std::string name(AttributeType type);

@@ -7,6 +7,27 @@
 #include <cassert>
 
 namespace pyrsia::stun {
+namespace {
+
+constexpr std::size_t kMaxWrittenCharacters = 127;  // RFC 8489, 14.8 to 14.10 and 14.14.
+
+/// Of UTF-8, where each character begins with a byte of its own kind.
+bool is_short(std::string_view text) {
+  const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
+  return static_cast<std::size_t>(std::ranges::count_if(text, begins)) <= kMaxWrittenCharacters &&
+         text.size() <= 4 * kMaxWrittenCharacters;
+}
+
+bool may_hold(AttributeType type, std::string_view text) {
+  switch (type) {
+    using enum AttributeType;
+    case username: return text.size() <= kMaxUsernameBytes;
+    case alternate_domain: return text.size() <= kMaxDomainBytes;
+    default: return is_short(text);
+  }
+}
+
+}  // namespace
 
 std::uint16_t type_field(MessageClass message_class, Method method) {
   const unsigned m = static_cast<unsigned>(method);
@@ -43,6 +64,11 @@ void Builder::add(AttributeType type, BytesView value) {
   if (!room.empty()) std::ranges::copy(value, room.begin());
 }
 
+void Builder::add(AttributeType type, std::string_view text) {
+  is_full_ = is_full_ || !may_hold(type, text);
+  add(type, as_bytes(text));
+}
+
 void Builder::add_u32(AttributeType type, std::uint32_t number) {
   const auto room = grow(type, 4);
   if (!room.empty()) write_u32(room.data(), number);
@@ -69,6 +95,7 @@ void Builder::add_xor_address(AttributeType type, const Endpoint& endpoint) {
 }
 
 void Builder::add_error_code(int code, std::string_view reason) {
+  is_full_ = is_full_ || !is_short(reason);
   const auto room = grow(AttributeType::error_code, 4 + reason.size());
   if (room.empty()) return;
   write_u16(&room[0], 0);
@@ -93,6 +120,12 @@ void Builder::add_response_port(std::uint16_t port) {
 void Builder::add_password_algorithm(PasswordAlgorithm algorithm) {
   add_u32(AttributeType::password_algorithm, std::uint32_t(static_cast<std::uint16_t>(algorithm))
                                                  << 16);
+}
+
+void Builder::add_password_algorithms(std::span<const PasswordAlgorithm> algorithms) {
+  const auto room = grow(AttributeType::password_algorithms, 4 * algorithms.size());
+  for (std::size_t i = 0; 4 * i < room.size(); ++i)
+    write_u32(&room[4 * i], std::uint32_t(static_cast<std::uint16_t>(algorithms[i])) << 16);
 }
 
 void Builder::add_padding(std::size_t size) {

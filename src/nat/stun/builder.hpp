@@ -19,15 +19,19 @@ class Builder {
   Builder(std::span<std::uint8_t> out, const Header& header);
 
   void add(AttributeType type, BytesView value);
-  void add(AttributeType type, std::string_view text) { add(type, as_bytes(text)); }
+  /// Text of fewer than 128 characters, USERNAME of at most `kMaxUsernameBytes`: longer text does
+  /// not fit.
+  void add(AttributeType type, std::string_view text);
   void add_u32(AttributeType type, std::uint32_t number);
   void add_address(AttributeType type, const Endpoint& endpoint);
   void add_xor_address(AttributeType type, const Endpoint& endpoint);
+  /// `reason` has fewer than 128 characters, or it does not fit.
   void add_error_code(int code, std::string_view reason);
   void add_unknown_attributes(std::span<const std::uint16_t> types);
   void add_change_request(const ChangeRequest& change);
   void add_response_port(std::uint16_t port);
   void add_password_algorithm(PasswordAlgorithm algorithm);
+  void add_password_algorithms(std::span<const PasswordAlgorithm> algorithms);
   /// `size` bytes of 0.
   void add_padding(std::size_t size);
   /// MESSAGE-INTEGRITY over all so far. `key`: see integrity.hpp.

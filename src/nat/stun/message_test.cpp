@@ -280,6 +280,104 @@ TEST(StunAttributes, SmallOnes) {
   EXPECT_EQ(name(static_cast<AttributeType>(0x1234)), "0x1234");
 }
 
+TEST(StunAttributes, TextIsReadAndWrittenUpToItsLimit) {
+  using enum AttributeType;
+  std::array<std::uint8_t, kMaxMessageBytes> out{};
+  const auto can_be_written = [&](AttributeType type, const std::string& text) {
+    Builder builder(out, {});
+    builder.add(type, text);
+    return builder.finish().has_value();
+  };
+  EXPECT_TRUE(can_be_written(username, std::string(508, 'x')));
+  EXPECT_FALSE(can_be_written(username, std::string(509, 'x')));
+  EXPECT_TRUE(decode_text(username, Bytes(508)));
+  EXPECT_EQ(decode_text(username, Bytes(509)).error(), Errc::malformed);
+  std::string wide;
+  for (int i = 0; i < 127; ++i) wide += "\U0001f310";  // Four bytes each.
+  for (const auto type : {realm, nonce, software}) {
+    EXPECT_TRUE(can_be_written(type, std::string(127, 'x'))) << name(type);
+    EXPECT_FALSE(can_be_written(type, std::string(128, 'x'))) << name(type);
+    EXPECT_TRUE(can_be_written(type, wide)) << name(type);
+    EXPECT_FALSE(can_be_written(type, wide + "x")) << name(type);
+    EXPECT_FALSE(can_be_written(type, std::string(600, '\x80'))) << name(type);
+    EXPECT_EQ(decode_text(type, as_bytes(wide)).value(), wide) << name(type);
+    EXPECT_TRUE(decode_text(type, Bytes(763))) << name(type);
+    EXPECT_EQ(decode_text(type, Bytes(764)).error(), Errc::malformed) << name(type);
+  }
+  for (const std::size_t size : {127U, 128U}) {
+    Builder builder(out, {});
+    builder.add_error_code(400, std::string(size, 'x'));
+    EXPECT_EQ(builder.finish().has_value(), size == 127) << size;
+  }
+  auto code = unhex("00000414");
+  code.resize(4 + 763);
+  EXPECT_EQ(decode_error_code(code).value().reason.size(), 763U);
+  code.push_back('x');
+  EXPECT_EQ(decode_error_code(code).error(), Errc::malformed);
+}
+
+TEST(StunAttributes, AnAlternateDomainIsANameOfDns) {
+  const auto decoded = [](std::string_view text) {
+    return decode_alternate_domain(as_bytes(text));
+  };
+  for (const char* good : {"example.org", "xn--bcher-kva.example", "a", "_stun.example-2.org"})
+    EXPECT_EQ(decoded(good).value(), good);
+  for (const char* bad : {"", ".", "example..org", ".org", "example.org.", "b\303\274cher.example",
+                          "exa mple.org", "a/b"})
+    EXPECT_EQ(decoded(bad).error(), Errc::malformed) << bad;
+  EXPECT_FALSE(decoded(std::string(64, 'x') + ".org"));
+  std::string longest = std::string(63, 'x') + "." + std::string(63, 'x') + ".";
+  longest += std::string(63, 'x') + "." + std::string(63, 'x');
+  EXPECT_TRUE(decoded(longest));
+  EXPECT_FALSE(decoded(longest + ".x"));
+  std::array<std::uint8_t, 512> out{};
+  Builder builder(out, {});
+  builder.add(AttributeType::alternate_domain, longest);
+  const auto message = Message::parse(builder.finish().value()).value();
+  EXPECT_EQ(decode_alternate_domain(*message.find(AttributeType::alternate_domain)).value(),
+            longest);
+  builder.add(AttributeType::alternate_domain, std::string(256, 'x'));
+  EXPECT_EQ(builder.finish().error(), Errc::too_large);
+}
+
+TEST(StunAttributes, PasswordAlgorithmsSurviveTheMessage) {
+  using enum PasswordAlgorithm;
+  std::array<std::uint8_t, 64> out{};
+  Builder builder(out, {});
+  builder.add_password_algorithms(std::array{sha256, md5});
+  builder.add_password_algorithm(sha256);
+  const auto message = Message::parse(builder.finish().value()).value();
+  EXPECT_EQ(to_hex(*message.find(AttributeType::password_algorithms)), "0002000000010000");
+  EXPECT_EQ(decode_password_algorithms(*message.find(AttributeType::password_algorithms)).value(),
+            (std::vector{sha256, md5}));
+  EXPECT_EQ(decode_password_algorithm(*message.find(AttributeType::password_algorithm)).value(),
+            sha256);
+}
+
+TEST(StunAttributes, AUserhashHas32Bytes) {
+  const auto bytes = unhex(kSha256);
+  const auto message = Message::parse(bytes).value();
+  const auto value = *message.find(AttributeType::userhash);
+  EXPECT_EQ(decode_userhash(value).value(), userhash(kMatrix, "example.org"));
+  EXPECT_EQ(decode_userhash(value.first(31)).error(), Errc::malformed);
+}
+
+TEST(StunAttributes, ANonceSaysWhatItsServerCanDo) {
+  const auto features = [](std::string_view nonce) { return security_features(nonce); };
+  // RFC 8489, B.1: a request with a USERHASH.
+  const auto bytes = unhex(kSha256);
+  const auto message = Message::parse(bytes).value();
+  const auto nonce = decode_text(AttributeType::nonce, *message.find(AttributeType::nonce)).value();
+  EXPECT_EQ(features(nonce), (SecurityFeatures{false, true}));
+  EXPECT_EQ(features("obMatJos2AAAA"), SecurityFeatures());
+  EXPECT_EQ(features("obMatJos2AAAB"), (SecurityFeatures{true, false}));
+  EXPECT_EQ(features("obMatJos2AAADx"), (SecurityFeatures{true, true}));
+  EXPECT_EQ(features("obMatJos2////"), (SecurityFeatures{true, true}));
+  for (const char* none : {"", "f//499k954d6OL34oL9FSTvy64sA", "obMatJos2", "obMatJos2AAA",
+                           "obMatJos2AA!A", "obMatJos1AAAB"})
+    EXPECT_EQ(features(none), std::nullopt) << none;
+}
+
 /// MESSAGE-INTEGRITY-SHA256 in so many bytes, right by RFC 8489, 14.6: over the header, whose
 /// length counts the attribute.
 Bytes with_sha256_of(std::size_t size, BytesView key) {
