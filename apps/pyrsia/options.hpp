@@ -32,7 +32,7 @@ struct StunOptions {
 
 /// Of `probe` and `pair`.
 struct ProbeOptions {
-  std::vector<std::string> servers;  ///< "HOST", "HOST:PORT", "[V6]:PORT", "stuns:" before it
+  std::vector<std::string> servers;  ///< As stun::parse_server_name() reads them.
   std::optional<std::chrono::seconds> every;
   bool is_alone = false;
   bool is_brief = false;
@@ -75,7 +75,9 @@ struct Options {
   std::vector<std::string> notes;  ///< What was given and is not used, one line each.
 };
 
-inline constexpr std::uint16_t kStunPort = 3478;
+inline constexpr std::uint16_t kStunPort = stun::kPort;
+/// STUN servers that are asked, some of which may have no address.
+inline constexpr std::size_t kMaxServerNames = 16;
 /// Each is asked two things every five seconds.
 inline constexpr std::size_t kMaxStunMembers = 16;
 inline constexpr std::uint16_t kStunTlsPort = stun::kTlsPort;

@@ -17,6 +17,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <set>
 
 namespace pyrsia::app {
 namespace {
@@ -58,13 +59,13 @@ struct Looking {
 Task<nat::Report> look(Env& env, const Options& options, Looking& looking) {
   const auto names = stun_server_names(options);
   if (names.empty()) co_return Errc::invalid_argument;
-  PYRSIA_CO_TRY(auto config, co_await survey_config(env, names, options.host.bootstrap_urls));
-  config.measures_lifetime = options.probe.measures_lifetime;
-  config.asks_gateway = options.host.port_mapping.mode != PortMappingMode::off;
   if (looking.survey) (void)co_await looking.survey->stop();
   if (!looking.tls) looking.tls = std::make_unique<StunTls>(env, options.host.web_tls, looking.log);
   PYRSIA_CO_TRY(looking.tls->read_trust(nullptr));
-  PYRSIA_CO_TRY(config.tls_servers, co_await tls_servers(env, names, *looking.tls));
+  const auto& urls = options.host.bootstrap_urls;
+  PYRSIA_CO_TRY(auto config, co_await survey_config(env, names, urls, looking.tls.get()));
+  config.measures_lifetime = options.probe.measures_lifetime;
+  config.asks_gateway = options.host.port_mapping.mode != PortMappingMode::off;
   looking.survey = std::make_unique<nat::Survey>(env, std::move(config));
   co_return co_await looking.survey->run();
 }
@@ -99,6 +100,16 @@ void show(const nat::Report& report, const Options& options) {
   std::fflush(stdout);
 }
 
+/// Names whoever was not asked, on stderr: for each once, however long a watch goes on.
+void tell_unresolved(const nat::Report& report, std::set<std::string>& told) {
+  for (const auto& name : report.unresolved)
+    if (told.insert(name).second)
+      complain({ExitCode::try_later,
+                fmt::format("probe: the STUN server {} is not asked: its name has no address here, "
+                            "or no DNS server says which",
+                            name)});
+}
+
 ExitCode code_of(const Error& error) {
   if (error == Errc::invalid_argument) return ExitCode::usage;
   return ExitCode::try_later;
@@ -116,10 +127,12 @@ Complaint complaint_about(const Error& error, const Options& options) {
 
 /// Goes on until a signal, if it is to be repeated: what fails now may not fail the next time.
 Task<> probe_all(Env& env, const Options& options, Looking& looking, Result<nat::Report>& last) {
+  std::set<std::string> told;
   for (;;) {
     auto now = co_await probe_once(env, options, looking);
     if (!now && now.error() == Errc::cancelled) co_return now.error();
     last = std::move(now);
+    if (last) tell_unresolved(*last, told);
     if (last) show(*last, options);
     if (!options.probe.every) co_return ok;
     if (!last) complain(complaint_about(last.error(), options));

@@ -40,8 +40,8 @@ Task<> ProbeService::stop() {
 
 Task<> ProbeService::look() {
   const auto network = known_.network_change_count();
-  auto config =
-      co_await survey_config(env_, stun_server_names(options_), options_.host.bootstrap_urls);
+  auto config = co_await survey_config(env_, stun_server_names(options_),
+                                       options_.host.bootstrap_urls, nullptr);
   if (!config) co_return config.error();
   config->prober.metrics = &metrics_;
   config->asks_gateway = false;  // The host does, all the time.

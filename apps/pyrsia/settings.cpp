@@ -125,7 +125,8 @@ constexpr std::array kSettings{
     Setting{"stun_rate", "--stun-rate", Kind::text, "nbt", "N",
             "Requests a second that one source may make; 0: any number [200]"},
     Setting{"stun_server", "-S,--server", Kind::list, "np", "HOST[:PORT]",
-            "Ask this STUN server; stuns:HOST over TLS; repeatable [the hosts of --bootstrap-url, "
+            "Ask this STUN server, or stun: URI; stuns:HOST over TLS; repeatable [the hosts of "
+            "--bootstrap-url, "
             "port 3478]"},
     Setting{"alone", "--alone", Kind::on_off, "p", "", "Do not ask the node on this machine"},
     Setting{"every", "--every", Kind::text, "p", "SECONDS", "Do it again and again: 10s, 2m"},

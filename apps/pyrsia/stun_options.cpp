@@ -1,5 +1,6 @@
 #include "stun_options.hpp"
 
+#include "nat/stun/server_name.hpp"
 #include "probe_servers.hpp"
 
 #include <fmt/format.h>
@@ -115,6 +116,23 @@ std::optional<Complaint> read_external(const Settings& settings, StunOptions& st
   return std::nullopt;
 }
 
+std::optional<Complaint> read_servers(const Settings& settings, ProbeOptions& probe) {
+  const auto* given = settings.find("stun_server");
+  if (given == nullptr) return std::nullopt;
+  if (given->values.size() > kMaxServerNames)
+    return complaint_about(*given, given->values[kMaxServerNames],
+                           fmt::format("is one too many: {} at most", kMaxServerNames));
+  for (const auto& value : given->values) {
+    if (value.empty()) continue;
+    if (!stun::parse_server_name(value))
+      return complaint_about(*given, value,
+                             "is no STUN server such as stun.example.org, 192.0.2.1:3478, "
+                             "stun:[2001:db8::1]:3478 or stuns:stun.example.org");
+    probe.servers.push_back(value);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Complaint> read_stun_options(const Settings& settings, StunOptions& stun) {
@@ -136,7 +154,14 @@ void share_stun(const Settings& settings, Options& options) {
   host.per_source_per_second = options.stun.per_source_per_second;
   host.is_server = options.command == Command::boot ? !options.stun.listen.empty()
                                                     : settings.is_on("serve_stun");
-  if (options.command == Command::node) host.servers = stun_server_addresses(options);
+  if (options.command == Command::node) {
+    host.servers = stun_server_addresses(options);
+    for (const auto& name : options.probe.servers)
+      if (stun::parse_server_name(name)->is_tls)
+        options.notes.push_back(
+            fmt::format("{}: {} is not asked: a node asks over UDP, `pyrsia probe` over TLS too",
+                        settings.find("stun_server")->origin, name));
+  }
   if (!options.stun.members.empty() && options.stun.listen.empty())
     options.notes.push_back(
         fmt::format("{} is not used: STUN listens at no UDP port (see --stun-listen)",
@@ -147,7 +172,7 @@ std::optional<Complaint> read_probe_options(const Settings& settings, ProbeOptio
   probe.is_alone = settings.is_on("alone");
   probe.is_brief = settings.is_on("brief");
   probe.measures_lifetime = settings.is_on("mapping_lifetime");
-  if (const auto* given = settings.find("stun_server")) probe.servers = given->values;
+  if (auto complaint = read_servers(settings, probe)) return complaint;
   if (const auto* given = settings.find("local")) probe.local = given->values.front();
   if (const auto* given = settings.find("remote")) probe.remote = given->values.front();
   if (const auto* given = settings.find("every")) {

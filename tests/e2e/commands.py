@@ -268,7 +268,9 @@ def test_a_stun_server_alone_is_probed(program):
         expect(told["schema"] == "pyrsia.probe/1" and told["server"] == endpoint, told)
         expect(told["udp"]["blocked"] is False and told["udp"]["nat"] is False, told)
         expect(told["udp"]["filtering"] is None and told["captive_portal"] is None, "unknown is not false")
-        expect(done.returncode == 0, done)
+        expect(done.returncode == 0 and done.stderr == "" and told["unresolved"] == [], done)
+        by_uri = json.loads(run(program, "probe", "--alone", "--json", "--server", f"stun:{endpoint}", cwd=cwd).stdout)
+        expect(by_uri["server"] == endpoint, by_uri)
         (cwd / "here.json").write_text(done.stdout)
         pair = run(program, "probe", "pair", "--local", "here.json", "--remote", "here.json", "--json", cwd=cwd)
         expect(json.loads(pair.stdout)["path"] == "punch" and pair.returncode == 0, pair)
@@ -368,6 +370,10 @@ def test_bad_stun_and_probe_settings_are_named(program):
                            (["stun-server", "--stun-rate", "many"], "many"),
                            (["stun-server", "--stun-member", "/ip4/1.2.3.4/tcp/1"], "/ip4/1.2.3.4/tcp/1"),
                            (["probe", "--every", "soon"], "soon"),
+                           (["probe", "--server", "stun://example.org"], "stun://example.org"),
+                           (["probe", "--server", "stun:"], '"stun:"'),
+                           (["probe", "--server", "example.org:99999"], "example.org:99999"),
+                           (["probe", *["--server", "192.0.2.1"] * 16, "--server", "192.0.2.2"], "192.0.2.2"),
                            (["probe", "pair"], "whose path"),
                            (["probe", "--alone"], "--server")):
             expect_refusal(run(program, *args, cwd=cwd), 64, part)

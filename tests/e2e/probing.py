@@ -141,8 +141,16 @@ def test_probe_without_any_network(program):
         expect(told["udp"]["nat"] is None and told["ipv6"]["works"] is None, told)
         brief = probe(program, network, *ASK_FIRST, "--brief", cwd=cwd, code=30)
         expect(brief == "unknown\nunknown\noffline\n", brief)
-        by_name = json.loads(probe(program, network, "--alone", "--server", "stun.invalid", "--json", cwd=cwd, code=30))
-        expect(by_name["verdict"] == "offline" and by_name["servers"] == [], by_name)
+        for name in ("stun.invalid", "stun:stun.invalid:3479", "stuns:stun.invalid"):
+            done = network.run(program, "probe", "--alone", "--server", name, "--json", cwd=cwd)
+            by_name = json.loads(done.stdout)
+            expect(done.returncode == 30 and by_name["verdict"] == "offline" and by_name["servers"] == [], done)
+            expect(by_name["unresolved"] == [name] and name in by_name["summary"] and "DNS" in by_name["fix"], by_name)
+            expect(done.stderr.count("\n") == 1 and name in done.stderr and "no address" in done.stderr, done)
+        both = network.run(program, "probe", *ASK_FIRST, "--server", "stun.invalid", "--json", cwd=cwd)
+        told = json.loads(both.stdout)
+        expect(told["servers"] == [f"{FIRST}:3478"] and told["unresolved"] == ["stun.invalid"], told)
+        expect("stun.invalid" in both.stderr and "stun.invalid" not in told["summary"], both)
         expect_refusal(network.run(program, "probe", "--alone", cwd=cwd), 64, "no STUN server is known", "--server")
         expect_refusal(network.run(program, "probe", cwd=cwd), 64, "no node answers at", "--server")
 

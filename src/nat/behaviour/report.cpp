@@ -37,6 +37,17 @@ std::string router_text(const GatewayFacts& gateway) {
   return text + ")";
 }
 
+/// "a, b and 3 more".
+std::string names_text(const std::vector<std::string>& names) {
+  constexpr std::size_t kMaxShown = 2;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kMaxShown; ++i)
+    text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kMaxShown)
+    text += " and " + std::to_string(names.size() - kMaxShown) + " more";
+  return text;
+}
+
 bool is_open_over_v6(const Report& report) {
   return report.has_nat_v6 == false && report.filtering_v6 == Dependence::endpoint_independent;
 }
@@ -262,6 +273,11 @@ Advice advise(const Report& report) {
             : "The Internet is reached over TLS; over UDP no server answers: it may be blocked, "
               "or they are down.",
         "give a STUN server over UDP with --server"};
+  if (report.servers.empty() && !report.has_tls && !report.unresolved.empty())
+    return {Verdict::offline,
+            "No STUN server could be asked: " + names_text(report.unresolved) +
+                " cannot be resolved to an address.",
+            "check the network and its DNS, or give a STUN server by its address with --server"};
   return {Verdict::offline, "No server answered, neither over UDP nor over TCP.",
           "check the network, or give a STUN server with --server"};
 }

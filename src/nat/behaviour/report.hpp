@@ -87,9 +87,10 @@ struct Report {
   std::optional<Position> position;
   Reachability reachable = Reachability::unknown;  ///< The running node's verdict.
   std::string reachable_why;
-  std::optional<WaysIn> ways_in;   ///< That peers have tried with success, if reachable.
-  std::vector<Endpoint> servers;   ///< That were asked.
-  std::optional<Endpoint> server;  ///< That answered the tests.
+  std::optional<WaysIn> ways_in;        ///< That peers have tried with success, if reachable.
+  std::vector<Endpoint> servers;        ///< That were asked.
+  std::vector<std::string> unresolved;  ///< Names of servers that could not be resolved.
+  std::optional<Endpoint> server;       ///< That answered the tests.
   Duration took{0};
 };
 

@@ -260,6 +260,19 @@ std::vector<Endpoint> read_servers(const json::array* list) {
   return out;
 }
 
+/// What is no text is left out.
+std::vector<std::string> read_names(const json::array* list) {
+  std::vector<std::string> out;
+  if (list == nullptr) return out;
+  for (const auto& entry : *list) {
+    if (out.size() >= kMaxDocumentServers) break;
+    if (!entry.is_string()) continue;
+    const std::string_view whole = entry.get_string();
+    out.push_back(printable(std::string(whole.substr(0, kMaxDocumentText))));
+  }
+  return out;
+}
+
 /// Ways that we do not know are left out.
 std::optional<WaysIn> read_ways(const json::array* list) {
   if (list == nullptr) return std::nullopt;
@@ -303,6 +316,9 @@ std::string write_report(const Report& report) {
   for (const auto& server : report.servers) servers.emplace_back(server.to_string());
   out["servers"] = std::move(servers);
   out["server"] = value_of(report.server);
+  json::array unresolved;
+  for (const auto& name : report.unresolved) unresolved.emplace_back(name);
+  out["unresolved"] = std::move(unresolved);
   out["took_ms"] = milliseconds(report.took);
   return json::serialize(out);
 }
@@ -329,6 +345,7 @@ Result<Report> read_report(std::string_view text) {
   report.nat64_prefix = v6.text("nat64_prefix").value_or("");
   report.is_captive = facts.flag("captive_portal");
   report.servers = read_servers(facts.list("servers"));
+  report.unresolved = read_names(facts.list("unresolved"));
   report.gateway = read_gateway(Facts(facts.at("gateway")));
   report.hops = read_hops(Facts(facts.at("hops")));
   report.interface_ip = facts.ip("interface_ip");

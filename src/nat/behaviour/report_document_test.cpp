@@ -61,6 +61,7 @@ Report whole() {
   report.ways_in = WaysIn{.udp_v4 = true, .tcp_v6 = true};
   report.servers = {{ip("192.0.2.1"), 3478}, {ip("2001:db8::1"), 3478}};
   report.server = report.servers.front();
+  report.unresolved = {"stun.example", "other.example"};
   report.took = 1500ms;
   return report;
 }
@@ -170,6 +171,16 @@ TEST(ReportDocument, OnlyTheFirstServersCountAndWhatIsNoneIsLeftOut) {
   for (int i = 0; i < 100; ++i) list += R"(,"192.0.2.1:3478")";
   EXPECT_EQ(read("\"servers\":[" + list + "]").servers.size(), kMaxDocumentServers);
   EXPECT_EQ(read(R"("servers":["nonsense"])").servers.size(), 0U);
+}
+
+TEST(ReportDocument, UnresolvedNamesAreFewShortAndPrintable) {
+  std::string list = "1,\"a\\nb\",\"" + std::string(2 * kMaxDocumentText, 'x') + '"';
+  for (std::size_t i = 0; i < 2 * kMaxDocumentServers; ++i) list += ",\"c\"";
+  const auto names = read("\"unresolved\":[" + list + "]").unresolved;
+  ASSERT_EQ(names.size(), kMaxDocumentServers);
+  EXPECT_EQ(names[0], "a?b");
+  EXPECT_EQ(names[1], std::string(kMaxDocumentText, 'x'));
+  EXPECT_TRUE(read(R"("unresolved":"a")").unresolved.empty());
 }
 
 TEST(ReportDocument, NoMoreRoutersCountThanAProbeTellsOf) {

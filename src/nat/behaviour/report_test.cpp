@@ -185,6 +185,22 @@ TEST(Nat64, ALyingOrOrdinaryAnswerIsNoPrefix) {
     EXPECT_EQ(nat64_prefix_named(text), std::nullopt) << text;
 }
 
+TEST(Advice, NamesThatHaveNoAddressAreNamed) {
+  Report report;
+  report.unresolved = {"stun.invalid"};
+  EXPECT_EQ(advise(report).verdict, Verdict::offline);
+  EXPECT_EQ(advise(report).summary,
+            "No STUN server could be asked: stun.invalid cannot be resolved to an address.");
+  report.unresolved = {"a.invalid", "b.invalid", "c.invalid", "d.invalid"};
+  EXPECT_NE(advise(report).summary.find("a.invalid, b.invalid and 2 more"), std::string::npos);
+  // Somebody was asked, and it is his silence that says something.
+  report.servers = {{ip("192.0.2.1"), 3478}};
+  EXPECT_EQ(advise(report).summary.find("a.invalid"), std::string::npos);
+  report.servers.clear();
+  report.has_tls = false;
+  EXPECT_EQ(advise(report).summary.find("a.invalid"), std::string::npos);
+}
+
 TEST(Allocation, IsToldFromTheOrderOfPorts) {
   using Samples = std::vector<PortSample>;
   const auto kind = [](const Samples& samples) {

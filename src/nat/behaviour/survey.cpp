@@ -65,6 +65,7 @@ std::vector<Endpoint> Survey::servers_of(bool is_v6) const {
 Task<Report> Survey::run() {
   const auto start = env_.now();
   report_.servers = config_.servers;
+  report_.unresolved = config_.unresolved;
   const bool is_v4_out_of_reach = has_ipv6_only(env_);
   uses_v6_alone_ = servers_of(false).empty() || (is_v4_out_of_reach && !servers_of(true).empty());
   needs_nat64_ = is_v4_out_of_reach && !uses_v6_alone_;

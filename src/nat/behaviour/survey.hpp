@@ -24,8 +24,10 @@ struct TlsServer {
 };
 
 struct SurveyConfig {
-  std::vector<Endpoint> servers;         ///< STUN servers of both families.
-  std::vector<TlsServer> tls_servers;    ///< One that answers is enough.
+  std::vector<Endpoint> servers;       ///< STUN servers of both families.
+  std::vector<TlsServer> tls_servers;  ///< One that answers is enough.
+  /// Of servers that have no address here, or nobody says which. For the report.
+  std::vector<std::string> unresolved = {};
   std::vector<std::string> status_urls;  ///< Of boot servers: what answers there is known.
   bool measures_lifetime = false;        ///< Minutes instead of two seconds.
   /// Ask the router, and have it open a port for a moment. Not where a node runs, who knows.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "nat/stun/client.hpp"
+#include "nat/stun/server_name.hpp"
 
 #include <pyrsia/stream.hpp>
 
@@ -12,9 +13,6 @@ namespace pyrsia::stun {
 /// Makes the stream inside of a connection by TLS; which role, and which certificates, its maker
 /// knows. Errors: those of a handshake.
 using Secure = std::function<Task<std::unique_ptr<Stream>>(std::unique_ptr<Stream> connection)>;
-
-/// The port of STUN over TLS. RFC 8489, 18.6.
-inline constexpr std::uint16_t kTlsPort = 5349;
 
 /// One Binding transaction over TCP or TLS: sent once, the transport sees to the rest. A flow: the
 /// caller limits its time (RFC 8489, 6.2.2: 39.5 s). `transaction` is new, `server` is who
