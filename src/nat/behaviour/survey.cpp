@@ -182,8 +182,8 @@ Task<> Survey::trace_hops() {
 }
 
 Task<> Survey::ask_over_tls(TlsServer server) {
-  auto asking = stun::ask_over_tcp(env_, server.at, server.secure);
-  const auto answer = co_await with_timeout(env_, config_.tls_limit, std::move(asking));
+  auto asking = stun::ask_over_tcp(env_, server.at, server.secure, config_.tls_limit);
+  const auto answer = co_await std::move(asking);
   if (!answer && answer.error() == Errc::cancelled) co_return answer.error();
   const bool has_answered = answer && !answer->error;
   report_.has_tls = report_.has_tls.value_or(false) || has_answered;

@@ -20,11 +20,7 @@ Task<Response> receive_answer(UdpSocket& socket, Endpoint server, TransactionId 
     if (datagram->from != server || datagram->size > buffer.size()) continue;
     const auto message = Message::parse(BytesView(buffer).first(datagram->size));
     if (!message || message->header().is_legacy()) continue;
-    const auto& header = message->header();
-    if (header.transaction != transaction) continue;
-    if (header.message_class != MessageClass::success &&
-        header.message_class != MessageClass::error)
-      continue;
+    if (message->header().transaction != transaction || !is_response(message->header())) continue;
     auto response = decode_response(*message, server.ip);
     if (!response) continue;
     response->from = datagram->from;

@@ -136,14 +136,12 @@ void Client::take(BytesView datagram, const Endpoint& from) {
     metrics_.wrong_source.add();
     return;
   }
-  const auto message_class = message->header().message_class;
-  const bool is_response =
-      message_class == MessageClass::success || message_class == MessageClass::error;
-  if (!is_response && !pending.is_any_source) {
+  const bool is_answer = is_response(message->header());
+  if (!is_answer && !pending.is_any_source) {
     metrics_.unmatched.add();
     return;
   }
-  auto response = is_response ? decode_response(*message, from.ip) : Result<Response>(Response());
+  auto response = is_answer ? decode_response(*message, from.ip) : Result<Response>(Response());
   // What is no answer does not end the wait for one.
   if (!response && !pending.is_any_source) {
     metrics_.malformed.add();
@@ -274,6 +272,11 @@ Result<Response> decode_response(const Message& message, const IpAddress& server
   response.origin = find_address(message, AttributeType::response_origin);
   response.other = find_address(message, AttributeType::other_address);
   return response;
+}
+
+bool is_response(const Header& header) {
+  return header.method == Method::binding && (header.message_class == MessageClass::success ||
+                                              header.message_class == MessageClass::error);
 }
 
 TransactionId random_transaction(Env& env) {

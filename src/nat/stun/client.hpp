@@ -116,6 +116,8 @@ Result<BytesView> encode_query(const Query& query, const TransactionId& transact
 /// that it can have seen, see can_be_mapped()), `Errc::not_supported` (it demands that something is
 /// understood which we do not know).
 Result<Response> decode_response(const Message& message, const IpAddress& server);
+/// A success or error response of Binding.
+bool is_response(const Header& header);
 TransactionId random_transaction(Env& env);
 
 }  // namespace pyrsia::stun

@@ -1,8 +1,28 @@
 #include "nat/stun/stream_client.hpp"
 
+#include "runtime/timeout.hpp"
+
 #include <array>
 
 namespace pyrsia::stun {
+namespace {
+
+Task<Response> connect_and_ask(Env& env, Endpoint server, Secure secure) {
+  const auto begin = env.now();
+  const TcpConnectOptions options;
+  PYRSIA_CO_TRY(std::unique_ptr<Stream> stream, co_await env.tcp_connect(server, options));
+  if (secure) {
+    auto securing = secure(std::move(stream));
+    PYRSIA_CO_TRY(stream, co_await std::move(securing));
+  }
+  PYRSIA_CO_TRY(auto response, co_await ask_stream(*stream, server, random_transaction(env)));
+  response.round_trip = env.now() - begin;
+  response.transmissions = 1;
+  static_cast<void>(co_await stream->close_write());
+  co_return response;
+}
+
+}  // namespace
 
 Task<Response> ask_stream(Stream& stream, Endpoint server, TransactionId transaction) {
   std::array<std::uint8_t, 64> request{};
@@ -18,27 +38,20 @@ Task<Response> ask_stream(Stream& stream, Endpoint server, TransactionId transac
   PYRSIA_CO_TRY(co_await read_exactly(stream, body));
   PYRSIA_CO_TRY(const auto message, Message::parse(BytesView(answer).first(size)));
   const auto& received = message.header();
-  const bool is_response = received.message_class == MessageClass::success ||
-                           received.message_class == MessageClass::error;
-  if (!is_response || received.transaction != transaction) co_return Errc::protocol_violation;
+  if (!is_response(received) || received.transaction != transaction)
+    co_return Errc::protocol_violation;
   PYRSIA_CO_TRY(auto response, decode_response(message, server.ip));
   response.from = server;
   co_return response;
 }
 
+Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure, Duration limit) {
+  auto asking = connect_and_ask(env, server, std::move(secure));
+  co_return co_await with_timeout(env, limit, std::move(asking));
+}
+
 Task<Response> ask_over_tcp(Env& env, Endpoint server, Secure secure) {
-  const auto begin = env.now();
-  const TcpConnectOptions options;
-  PYRSIA_CO_TRY(std::unique_ptr<Stream> stream, co_await env.tcp_connect(server, options));
-  if (secure) {
-    auto securing = secure(std::move(stream));
-    PYRSIA_CO_TRY(stream, co_await std::move(securing));
-  }
-  PYRSIA_CO_TRY(auto response, co_await ask_stream(*stream, server, random_transaction(env)));
-  response.round_trip = env.now() - begin;
-  response.transmissions = 1;
-  static_cast<void>(co_await stream->close_write());
-  co_return response;
+  return ask_over_tcp(env, server, std::move(secure), kTi);
 }
 
 }  // namespace pyrsia::stun
