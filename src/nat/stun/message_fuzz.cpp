@@ -25,6 +25,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)decode_change_request(attribute.value);
     (void)decode_response_port(attribute.value);
     (void)decode_password_algorithms(attribute.value);
+    (void)decode_alternate_domain(attribute.value);
+    (void)decode_userhash(attribute.value);
+    if (const auto text = decode_text(attribute.type, attribute.value))
+      (void)security_features(*text);
     if (const auto address = decode_xor_address(attribute.value, message->header());
         address && !message->header().is_legacy()) {
       std::array<std::uint8_t, 64> one{};
