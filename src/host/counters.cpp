@@ -57,6 +57,7 @@ void add_shared_ports(const Add& add, const host::SharedPorts& ports) {
   add("quic_stun_rounds", m.rounds);
   add("quic_stun_answers", m.answers);
   add("quic_stun_no_answers", m.no_answers);
+  add("quic_stun_unresolved", m.unresolved);
   add("quic_stun_lost", m.lost);
   const auto& c = ports.client_metrics();
   add("quic_stun_client_sent", c.sent);

@@ -169,11 +169,22 @@ Task<std::vector<Endpoint>> SharedPorts::servers() {
     auto resolving = env_.resolve(*name, family);
     const auto ips = co_await with_timeout(env_, kResolveLimit, std::move(resolving));
     if (!ips && ips.error() == Errc::cancelled) co_return ips.error();
-    if (!ips) continue;
+    if (!ips || ips->empty()) {
+      tell_unresolved(*name, ips ? Error(Errc::not_found) : ips.error());
+      continue;
+    }
+    unresolved_.erase(*name);
     for (const auto& ip : *ips) add({ip, address.port().value_or(0)});
   }
   for (const auto& server : callbacks_.servers()) add(server);
   co_return out;
+}
+
+void SharedPorts::tell_unresolved(const std::string& name, const Error& error) {
+  metrics_.unresolved.add();
+  if (!unresolved_.insert(name).second) return;
+  log_.warning("a STUN server is not asked: its name cannot be resolved to an address",
+               {{"server", name}, {"error", error}});
 }
 
 Task<> SharedPorts::clear_sides(const std::vector<Endpoint>& sockets) {

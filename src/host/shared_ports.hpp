@@ -13,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 namespace pyrsia::host {
@@ -21,6 +23,7 @@ struct SharedPortsMetrics {
   Counter rounds;      ///< Of asking.
   Counter answers;     ///< Of STUN servers, with an address in them.
   Counter no_answers;  ///< Servers that did not answer, or not with an address.
+  Counter unresolved;  ///< Servers whose name had no address, or nobody said which.
   Counter lost;        ///< Answers that came too many at once.
 };
 
@@ -69,6 +72,8 @@ class SharedPorts final : private transport::quic::DatagramSink {
   Task<> ask_everybody();
   Task<> ask(stun::Client& client, Endpoint server);
   Task<std::vector<Endpoint>> servers();
+  /// Told once, until it has an address again.
+  void tell_unresolved(const std::string& name, const Error& error);
   /// Ends what belongs to sockets that are no more.
   Task<> clear_sides(const std::vector<Endpoint>& sockets);
 
@@ -85,6 +90,7 @@ class SharedPorts final : private transport::quic::DatagramSink {
   /// Of sockets that are no more; they end before they go.
   std::vector<std::unique_ptr<stun::Client>> gone_;
   std::size_t answers_of_round_ = 0;
+  std::set<std::string> unresolved_;  ///< Names that this was told of; bounded by the settings.
   Event wanted_;
   TaskGroup asking_;
   TaskGroup tasks_;

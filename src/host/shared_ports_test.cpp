@@ -189,6 +189,7 @@ TEST_F(SharedPortsTest, AServerThatLiesOrIsSilentDoesNoHarm) {
   world_.run_for(20s);
   const auto counters = node.counters();
   EXPECT_GE(counters.at("pyrsia_quic_stun_no_answers_total"), 2U);
+  EXPECT_GE(counters.at("pyrsia_quic_stun_unresolved_total"), 1U);
   EXPECT_GT(counters.at("pyrsia_quic_stun_client_malformed_total"), 0U);
   EXPECT_GE(counters.at("pyrsia_quic_stun_answers_total"), 1U);
   EXPECT_EQ(quic_seen(node).size(), 1U);
