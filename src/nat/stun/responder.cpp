@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 namespace pyrsia::stun {
 namespace {
@@ -41,7 +42,9 @@ Responder::Responder(ResponderConfig config, std::vector<Endpoint> sockets, std:
     : config_(std::move(config)),
       sockets_(std::move(sockets)),
       limiter_(config_.limit, secret),
-      lend_limiter_(config_.lend_limit, secret) {}
+      lend_limiter_(config_.lend_limit, secret) {
+  assert(config_.software.size() < 128);  // RFC 8489, 14.14.
+}
 
 Answer Responder::answer(const Request& request, TimePoint now, std::span<std::uint8_t> out) {
   const auto message = Message::parse(request.bytes);

@@ -28,7 +28,8 @@ struct ResponderConfig {
   /// A response leaves over the connection of its request: CHANGE-REQUEST and RESPONSE-PORT are not
   /// understood. Spec: RFC 5780, 7.2 and 7.5.
   bool is_stream = false;
-  std::string software;  ///< Told in every response; empty, the default, costs nobody a byte.
+  /// Told in every response, fewer than 128 bytes; empty, the default, costs nobody a byte.
+  std::string software;
 };
 
 struct ResponderMetrics {
