@@ -30,6 +30,18 @@ struct StunAnswer {
 /// `Errc::cancelled`: may be cancelled at any time.
 Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server);
 
+/// Of the long-term mechanism (RFC 8489, 9.2), as they are used: preparing them (RFC 8265) is the
+/// caller's part. The user name has at most 508 bytes.
+struct StunCredentials {
+  std::string username;
+  std::string password;
+};
+
+/// The same of a server that may demand credentials: they are told only then, the password never,
+/// and an answer counts only if it is by who knows the password. Errors: also
+/// `Errc::bad_signature` (no answer was); `Errc::refused` also where the server takes no such user.
+Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server, StunCredentials credentials);
+
 struct StunServerConfig {
   /// Port 0: any. Two ports of one address, and the same two of a second one, make a server that
   /// clients can learn their NAT's behaviour from (RFC 5780).

@@ -17,13 +17,14 @@ stun::ServerConfig config_of(StunServerConfig config) {
   return out;
 }
 
-}  // namespace
-
-Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
+stun::Query query_to(const Endpoint& server) {
   stun::Query query;
   query.server = server;
   query.plan = stun::RetransmitPlan::quick();
-  auto asking = stun::ask_once(runtime.env(), query);
+  return query;
+}
+
+Task<StunAnswer> answer_of(Task<stun::Response> asking) {
   PYRSIA_CO_TRY(const auto response, co_await std::move(asking));
   StunAnswer answer;
   answer.mapped = response.mapped;
@@ -31,6 +32,17 @@ Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
   if (response.other && stun::may_be_named(*response.other, response.from.ip))
     answer.other = response.other;
   co_return answer;
+}
+
+}  // namespace
+
+Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server) {
+  return answer_of(stun::ask_once(runtime.env(), query_to(server)));
+}
+
+Task<StunAnswer> stun_query(Runtime& runtime, Endpoint server, StunCredentials credentials) {
+  stun::Credentials same{std::move(credentials.username), std::move(credentials.password)};
+  return answer_of(stun::ask_once(runtime.env(), query_to(server), std::move(same)));
 }
 
 struct StunServer::State {

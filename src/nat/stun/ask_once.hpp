@@ -11,5 +11,10 @@ namespace pyrsia::stun {
 /// server that was asked. Errors: as Client::ask_and_follow() and Env::udp_bind(),
 /// `Errc::cancelled`.
 Task<Response> ask_once(Env& env, Query query);
+/// The same of a server that may demand a proof of who asks: see LongTerm. Where an
+/// ALTERNATE-SERVER points the same credentials serve. Errors: also `Errc::bad_signature` (answers
+/// came, but none of who knows the password); `Errc::refused` also where the server takes no such
+/// user.
+Task<Response> ask_once(Env& env, Query query, Credentials credentials);
 
 }  // namespace pyrsia::stun

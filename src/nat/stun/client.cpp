@@ -241,12 +241,18 @@ Task<Endpoint> Client::hears(TransactionId transaction) {
 
 Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
                                std::span<std::uint8_t> out) {
+  return encode_query(query, transaction, LongTerm(std::nullopt), out);
+}
+
+Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
+                               const LongTerm& proof, std::span<std::uint8_t> out) {
   Header header;
   header.transaction = transaction;
   Builder builder(out, header);
   if (query.change.ip || query.change.port) builder.add_change_request(query.change);
   if (query.response_port) builder.add_response_port(*query.response_port);
   if (query.padding > 0) builder.add_padding(query.padding);
+  proof.sign(builder);
   if (query.has_fingerprint) builder.add_fingerprint();
   return builder.finish();
 }

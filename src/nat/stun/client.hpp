@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nat/stun/attributes.hpp"
+#include "nat/stun/long_term.hpp"
 #include "nat/stun/transaction.hpp"
 #include "runtime/env.hpp"
 #include "runtime/event.hpp"
@@ -112,6 +113,9 @@ class Client {
 /// Writes a Binding request. Errors: `Errc::too_large`.
 Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
                                std::span<std::uint8_t> out);
+/// The same with what proves who we are. Errors: the same.
+Result<BytesView> encode_query(const Query& query, const TransactionId& transaction,
+                               const LongTerm& proof, std::span<std::uint8_t> out);
 /// Reads a response of `server`. Errors: `Errc::malformed` (neither an error in it nor an address
 /// that it can have seen, see can_be_mapped()), `Errc::not_supported` (it demands that something is
 /// understood which we do not know).

@@ -34,6 +34,26 @@ void check_response(BytesView bytes, const Endpoint& server) {
   if (to) require(may_be_named(*to, server.ip) && !moves.next(*response));
 }
 
+/// Whatever is demanded, we prove ourselves at most twice, and what we send can be read.
+void check_proof(BytesView bytes) {
+  const auto message = Message::parse(bytes);
+  if (!message || !is_response(message->header())) return;
+  LongTerm proof(Credentials{"user", "secret"});
+  int proofs = 0;
+  while (proof.take(*message) == LongTerm::Verdict::ask_again) {
+    require(++proofs <= 2);
+    std::array<std::uint8_t, kMaxMessageBytes> out{};
+    const auto written = encode_query(Query(), TransactionId(), proof, out);
+    if (!written) {
+      require(written.error() == Errc::too_large);
+      continue;
+    }
+    const auto request = Message::parse(*written);
+    require(request && request->has_fingerprint());
+    require(request->has(AttributeType::username) != request->has(AttributeType::userhash));
+  }
+}
+
 /// What is asked for stands in the request, and nothing else does.
 void check_query(BytesView bytes) {
   if (bytes.size() < 6) return;
@@ -74,6 +94,7 @@ void check_query(BytesView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const BytesView bytes(data, size);
   check_query(bytes);
+  check_proof(bytes);
   const std::array<IpAddress, 5> servers{
       IpAddress::v4({9, 9, 9, 9}), IpAddress::v4({192, 168, 1, 1}), IpAddress::v4_loopback(),
       IpAddress::v6({0x2a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}),
