@@ -58,6 +58,11 @@ TEST(QuicRobustness, AServerMeasuresTheRoundTripAsItIsNow) {
   peers.world.run_for(200ms);
   EXPECT_GE(server.round_trip_since(at_ease).value_or(0s), 100ms);
   EXPECT_LE(server.round_trip_since(at_ease).value_or(1h), 130ms);
+  auto [stream] = peers.world.run(server.open_stream());
+  ASSERT_TRUE(stream);
+  peers.world.run((*stream)->write_all(as_bytes("on its way")));
+  EXPECT_TRUE(server.round_trip_since(at_ease)) << "what leaves later undoes no answer";
+  peers.world.run_for(1s);
   peers.net.set_default_path(sim::delay_of(600ms));
   const auto in_a_queue = peers.world.now();
   server.measure_round_trip();

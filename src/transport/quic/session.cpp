@@ -238,7 +238,7 @@ void Session::measure_round_trip() {
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
   measured_at_ = port_.shared().env.now();
   last_sample_ = info.latest_rtt;
-  has_sent_ = false;
+  has_sent_ = is_answered_ = false;
   give_address_token();
   want_write();
 }
@@ -247,9 +247,16 @@ std::optional<Duration> Session::round_trip_since(TimePoint since) const {
   if (since > measured_at_ || !is_server() || end_) return round_trip();
   ngtcp2_conn_info info;
   ngtcp2_conn_get_conn_info(connection_.get(), &info);
-  const bool is_answered = info.bytes_in_flight == 0 || info.latest_rtt != last_sample_;
-  if (!has_sent_ || !is_answered || info.latest_rtt == 0) return std::nullopt;
+  if (!is_answered_ || info.latest_rtt == 0) return std::nullopt;
   return Duration(static_cast<std::int64_t>(info.latest_rtt));
+}
+
+/// Looked at whenever something arrives, as what we send later is in flight again.
+void Session::note_answer() {
+  if (!has_sent_ || is_answered_) return;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(connection_.get(), &info);
+  is_answered_ = info.bytes_in_flight == 0 || info.latest_rtt != last_sample_;
 }
 
 void Session::receive(const ReceivedDatagram& datagram) {
@@ -268,6 +275,7 @@ void Session::receive(const ReceivedDatagram& datagram) {
                            datagram.bytes.size(), timestamp());
   if (!has_opened_) port_.shared().metrics.discarded_datagrams.add();
   if (result != 0) return on_library_error(result);
+  note_answer();
   if (is_confirmed_ && !tls_.is_released()) tls_.release();
   want_write();
 }

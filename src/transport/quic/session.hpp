@@ -122,6 +122,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
 
   void expired() override;
   void arm();
+  void note_answer();
   void want_write();
   void prove_address() { address_budget_.reset(); }
   std::size_t room_for_datagram(std::size_t largest) const;
@@ -166,6 +167,7 @@ class Session final : public mux::Muxer, public SessionHook, private Timer {
   std::uint64_t keep_alive_ = 0;  ///< Nanoseconds.
   TimePoint measured_at_ = TimePoint::min();
   bool has_sent_ = false;             ///< Since measured_at_.
+  bool is_answered_ = false;          ///< What was sent then has been acknowledged.
   std::uint64_t last_sample_ = 0;     ///< Of the round trip, before; nanoseconds.
   std::size_t buffered_bytes_ = 0;    ///< Sent or to be sent, not acknowledged.
   std::size_t unreported_bytes_ = 0;  ///< Consumed since packets were written last.
