@@ -203,7 +203,7 @@ Task<Response> send_query(Env& env, Endpoint server, Query query) {
   std::array<std::uint8_t, 512> in{};
   PYRSIA_CO_TRY(const auto size, co_await socket->read_some(in));
   PYRSIA_CO_TRY(const auto message, Message::parse(BytesView(in).first(size)));
-  co_return decode_response(message);
+  co_return decode_response(message, server.ip);
 }
 
 Task<> send_garbage(Env& env, Endpoint server) {
@@ -303,7 +303,7 @@ Task<int> ask_on_and_on(Env& env, Endpoint server) {
   PYRSIA_CO_TRY(auto socket, co_await sim::dial(env, server));
   int count = 0;
   for (; count < 1000; ++count) {
-    const auto response = co_await ask_stream(*socket, random_transaction(env));
+    const auto response = co_await ask_stream(*socket, server, random_transaction(env));
     if (!response) break;
     PYRSIA_CO_TRY(co_await env.sleep_for(1s));
   }
