@@ -451,11 +451,14 @@ def rivals(lab, options, scratch, told):
         time.sleep(1.5)  # It does not say when it is ready.
         text = lab.exec("node", f"{options.program} probe --alone --json --server {FIRST}:4478", check=False, timeout=30)
         lab.stop(coturn)
-        by_coturn = json.loads(text)["udp"] if text.startswith("{") else {}
+        told_by = json.loads(text) if text.startswith("{") else {"udp": {}, "tcp": {}}
+        by_coturn = told_by["udp"]
         lines.append(f"we by coturn {short(by_coturn.get('mapping'), 'M')}/{short(by_coturn.get('filtering'), 'F')}")
         for fact in ("mapping", "filtering", "nat"):
             if by_coturn.get(fact) != udp[fact]:
                 faults.append(f"by coturn {fact} is {by_coturn.get(fact)}")
+        if told_by["tcp"].get("mapping") != told["tcp"]["mapping"]:
+            faults.append(f"by coturn, over TCP, mapping is {told_by['tcp'].get('mapping')}")
     return lines, faults
 
 
