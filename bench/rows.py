@@ -27,6 +27,7 @@ class Row:
     is_ratio_judged: bool = True  # By floor and target; else the figure itself is.
     floor: float | None = None
     target: float | None = None
+    least: float = 0  # The figure's own floor, where the ratio is judged.
     is_less_better: bool = False
     is_per_server_core: bool = False
     is_cabled: bool = False  # Between two namespaces, with a delay.
@@ -42,6 +43,8 @@ class Row:
         if self.floor is None or value is None:
             return ""
         better = (lambda a, b: a <= b) if self.is_less_better else (lambda a, b: a >= b)
+        if figure < self.least:
+            return "FLOOR MISSED"
         if better(value, self.target):
             return "target"
         return "ok" if better(value, self.floor) else "FLOOR MISSED"
@@ -102,7 +105,8 @@ ROWS = [
         "hs_ref", is_ratio_judged=False, floor=700, target=1000),
     Row("status", "GET /status per s and server core", [], r"Requests/sec:\s+([\d.]+)", "http_ref", floor=0.62,
         target=0.87, is_per_server_core=True),
-    Row("stun", "STUN Binding answers/s", [], r"invalid=0 .* rps=([\d.]+)", "stun_ref", floor=0.73, target=0.87),
+    Row("stun", "STUN Binding answers/s", [], r"invalid=0 .* rps=([\d.]+)", "stun_ref", floor=0.73, target=0.87,
+        least=190_000),
     Row("idle-rss", "bytes RSS an idle connection", ["idle", "--at-once", "1000"], IDLE,
         is_ratio_judged=False, floor=12 * 1024, target=6 * 1024, is_less_better=True, seconds=20,
         peer_at_once={"js": "300"}),

@@ -131,7 +131,8 @@ def spread(series, row):
 def bounds(row):
     if row.floor is None:
         return ""
-    return f"{'<=' if row.is_less_better else '>='} {row.floor:g} ({row.target:g})"
+    least = f", >= {row.least:,}" if row.least else ""
+    return f"{'<=' if row.is_less_better else '>='} {row.floor:g} ({row.target:g}){least}"
 
 
 def times_better(row, ours, other):
