@@ -57,6 +57,8 @@ class KernelNetworkWatcher final : public NetworkWatcher {
       PYRSIA_CO_TRY(co_await descriptor_.wait_readable());
       PYRSIA_CO_TRY(const bool has_changed, take_all());
       if (has_changed) co_return ok;
+      // A flood of what is no change must not starve the others.
+      if (descriptor_.may_read()) PYRSIA_CO_TRY(co_await descriptor_.share_the_thread());
     }
   }
   std::vector<AdvertisedNat64> nat64_prefixes() override { return prefixes_.good(env_.now()); }
@@ -66,7 +68,7 @@ class KernelNetworkWatcher final : public NetworkWatcher {
   Result<bool> take_all() {
     bool has_changed = false;
     std::array<std::uint8_t, 8192> buffer;
-    for (int i = 0; i < 256; ++i) {  // Then others may run.
+    for (int i = 0; i < 256; ++i) {
       const auto size = ::recv(descriptor_.number(), buffer.data(), buffer.size(), MSG_TRUNC);
       if (size >= 0) {
         const auto read = std::size_t(size);
