@@ -3,6 +3,7 @@
 #include "base/ip_group.hpp"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace pyrsia::autonat_v2 {
 
@@ -14,31 +15,29 @@ void ContactedIps::add(const Endpoint& endpoint, bool is_udp, TimePoint now) {
 void ContactedIps::add_key(Key key, TimePoint now) {
   std::get<IpAddress>(key) = std::get<IpAddress>(key).unmapped();
   if (!ips_.contains(key) && ips_.size() >= kMaxIps) {
-    std::erase_if(ips_, [&](const auto& entry) { return now - entry.second > kLifetime; });
-    if (ips_.size() >= kMaxIps) forget_one();
+    const auto worth = [now](const auto& entry) {
+      const auto& contact = entry.second;
+      const bool is_alive = now - contact.at <= kLifetime;
+      return std::tuple(is_alive, -static_cast<std::ptrdiff_t>(*contact.of_source), contact.at);
+    };
+    forget(std::ranges::min_element(ips_, {}, worth));
   }
-  ips_[key] = now;
+  const auto [at, is_new] = ips_.try_emplace(key);
+  at->second.at = now;
+  if (!is_new) return;
+  at->second.of_source = &sources_[ip_group(std::get<IpAddress>(key))];
+  ++*at->second.of_source;
 }
 
-void ContactedIps::forget_one() {
-  const auto group_of = [](const auto& entry) {
-    return ip_group(std::get<IpAddress>(entry.first));
-  };
-  std::map<std::optional<IpAddress>, std::size_t> counts;
-  for (const auto& entry : ips_) ++counts[group_of(entry)];
-  const auto most =
-      std::ranges::max_element(counts, {}, [](const auto& each) { return each.second; });
-  auto oldest = ips_.end();
-  for (auto at = ips_.begin(); at != ips_.end(); ++at)
-    if (group_of(*at) == most->first && (oldest == ips_.end() || at->second < oldest->second))
-      oldest = at;
-  ips_.erase(oldest);
+void ContactedIps::forget(std::map<Key, Contact>::iterator at) {
+  if (--*at->second.of_source == 0) sources_.erase(ip_group(std::get<IpAddress>(at->first)));
+  ips_.erase(at);
 }
 
 bool ContactedIps::contains_key(Key key, TimePoint now) const {
   std::get<IpAddress>(key) = std::get<IpAddress>(key).unmapped();
   const auto at = ips_.find(key);
-  return at != ips_.end() && now - at->second <= kLifetime;
+  return at != ips_.end() && now - at->second.at <= kLifetime;
 }
 
 }  // namespace pyrsia::autonat_v2

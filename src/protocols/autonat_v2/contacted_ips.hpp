@@ -9,15 +9,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <tuple>
 
 namespace pyrsia::autonat_v2 {
 
 /// Remembers IPs for as long as a NAT keeps its holes open. A plain container that takes `now`.
-/// At its limit it forgets, of the source that has most of it (ip_group()), the one that was
-/// contacted longest ago: a peer who has us dial all his addresses displaces only those.
+/// At its limit it forgets, of the sources that have most of it (ip_group()), what was contacted
+/// longest ago: a peer who has us dial all his addresses displaces only those.
 class ContactedIps {
  public:
+  ContactedIps() = default;
+  ContactedIps(const ContactedIps&) = delete;
+  ContactedIps& operator=(const ContactedIps&) = delete;
+
   /// RFC 5382, REQ-5: no NAT shall keep an idle TCP mapping for less, and few keep it for longer.
   static constexpr Duration kLifetime = std::chrono::minutes(124);
   static constexpr std::size_t kMaxIps = 4096;  ///< And ports of them.
@@ -35,11 +40,16 @@ class ContactedIps {
 
  private:
   using Key = std::tuple<bool, IpAddress, std::uint16_t>;  ///< Is_udp, IP, port; 0: any port.
+  struct Contact {
+    TimePoint at;
+    std::size_t* of_source = nullptr;  ///< In sources_.
+  };
   void add_key(Key key, TimePoint now);
   bool contains_key(Key key, TimePoint now) const;
-  void forget_one();
+  void forget(std::map<Key, Contact>::iterator at);
 
-  std::map<Key, TimePoint> ips_;
+  std::map<Key, Contact> ips_;
+  std::map<std::optional<IpAddress>, std::size_t> sources_;  ///< How much of it each has.
 };
 
 }  // namespace pyrsia::autonat_v2

@@ -164,11 +164,24 @@ TEST(AutonatV2ContactedIps, AreRememberedForTwoHoursAndInBoundedNumber) {
   EXPECT_TRUE(ips.contains(number(1), false, TimePoint(2s)));
 }
 
+TEST(AutonatV2ContactedIps, OfManyWithOneAddressTheLongestAgoIsForgotten) {
+  ContactedIps ips;
+  const auto number = [](std::uint32_t n) {
+    return IpAddress::v4({5, std::uint8_t(n >> 16), std::uint8_t(n >> 8), std::uint8_t(n)});
+  };
+  constexpr std::uint32_t kCount = ContactedIps::kMaxIps;
+  for (std::uint32_t n = 0; n < kCount; ++n)
+    ips.add(number(n), false, TimePoint(1s) + Duration(kCount - n));
+  ips.add(number(kCount), false, TimePoint(2s));
+  EXPECT_FALSE(ips.contains(number(kCount - 1), false, TimePoint(2s)));
+  EXPECT_TRUE(ips.contains(number(0), false, TimePoint(2s)));
+}
+
 TEST(AutonatV2ContactedIps, OneWithManyAddressesDisplacesOnlyItsOwn) {
   ContactedIps ips;
   const auto mine = *IpAddress::parse("192.0.2.1");
   ips.add(mine, false, TimePoint(0s));
-  for (std::uint32_t n = 0; n < 2 * ContactedIps::kMaxIps; ++n) {
+  for (std::uint32_t n = 0; n < ContactedIps::kMaxIps + 100; ++n) {
     std::array<std::uint8_t, 16> ip{0x2a, 0x0e, 0, 1};
     ip[14] = std::uint8_t(n >> 8);
     ip[15] = std::uint8_t(n);
