@@ -65,9 +65,10 @@ std::optional<Complaint> read_tls_listen(const Settings& settings, StunOptions& 
   if (given == nullptr) {
     const bool is_server = settings.command == Command::stun_server ||
                            (settings.command == Command::boot && !stun.listen.empty());
-    if (has_certificate && is_server)
-      for (const auto& any : {IpAddress::v4_any(), IpAddress::v6_any()})
-        stun.tls_listen.push_back({any, kStunTlsPort});
+    if (!has_certificate || !is_server) return std::nullopt;
+    stun.tls_listen = {{IpAddress::v4_any(), kStunTlsPort}};
+    // Beside addresses that were named IPv6 would not be optional.
+    if (stun.is_v6_optional) stun.tls_listen.push_back({IpAddress::v6_any(), kStunTlsPort});
     return std::nullopt;
   }
   stun.is_listen_given = true;

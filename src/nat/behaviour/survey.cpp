@@ -102,9 +102,8 @@ void Survey::judge() {
 /// Silence alone is no proof: a server may be dead.
 void Survey::judge_v6() {
   if (report_.has_ipv6) return;
-  const auto silent = servers_of(true).size();
-  const bool is_alone = silent < kServersToBelieve || !internet_works(report_);
-  if (!has_ipv6_address(env_) || !is_alone) report_.has_ipv6 = false;
+  const bool is_proof = servers_of(true).size() >= kServersToBelieve && internet_works(report_);
+  if (is_proof || !has_ipv6_address(env_)) report_.has_ipv6 = false;
 }
 
 Task<> Survey::look_for_portal(std::string url) {
